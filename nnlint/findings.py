@@ -1,0 +1,83 @@
+"""Findings: what a rule says, placed in the user's files."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Union
+
+import msgspec
+
+
+class Severity(str, Enum):
+    """Ordered: `Severity.NOTE.rank < Severity.WARNING.rank < Severity.ERROR.rank`."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        return {"note": 0, "warning": 1, "error": 2}[self.value]
+
+
+class Confidence(str, Enum):
+    CERTAIN = "certain"
+    SUSPECTED = "suspected"
+    OBSERVED = "observed"
+
+
+class Site(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A node of the program: the source's key and the node's ordinal in it. What rules speak of; `Place` is what people read."""
+
+    source: str
+    at: int
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """One step of a trace: a site and what happens there."""
+
+    site: Site
+    message: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a rule yields. `message` names the user's own variables, `help` says what to write instead.
+
+    `severity` is given only where it differs from the rule's own.
+    """
+
+    site: Site
+    message: str
+    help: str
+    trace: tuple[Remark, ...] = ()
+    confidence: Confidence = Confidence.CERTAIN
+    severity: Union[Severity, None] = None
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """Where in a file: rows and columns from 1 (columns in characters), end exclusive; `cell` counts all cells of a notebook from 1."""
+
+    filename: str
+    cell: Union[int, None]
+    row: int
+    column: int
+    end_row: int
+    end_column: int
+
+
+class Step(msgspec.Struct, frozen=True):
+    place: Place
+    message: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A report with its places resolved: what suppressions, order and output formats work on."""
+
+    code: str
+    name: str
+    severity: Severity
+    confidence: Confidence
+    message: str
+    help: str
+    place: Place
+    trace: tuple[Step, ...] = ()

@@ -1,0 +1,85 @@
+"""The shapes of the knowledge tables: what a library's name means, as data.
+
+Qualified names are the public spelling (`torch.nn.functional.softmax`); `nnlint.knowledge.names` maps other spellings to it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Union
+
+import msgspec
+
+
+class Kind(str, Enum):
+    """What an operation makes of the values of its input."""
+
+    KEEP = "keep"  # the same values in the same or another arrangement: view, cat, indexing, dtype and device moves, dropout, identity
+    DETACH = "detach"  # KEEP, but cut from the graph: detach, .data, numpy
+    AFFINE = "affine"  # unbounded outputs from weights: linear, conv, bilinear, embedding
+    PROBABILITY = "probability"  # softmax, sigmoid, gumbel_softmax, softmin
+    LOG_PROBABILITY = "log-probability"  # log_softmax, logsigmoid
+    ACTIVATION = "activation"  # every other pointwise nonlinearity used between layers: relu, tanh, gelu, elu ...
+    NORM = "norm"  # batch_norm, layer_norm, ...
+    RECURRENT = "recurrent"  # rnn, lstm, gru and their cells
+    ATTENTION = "attention"  # multi_head_attention, scaled_dot_product_attention, transformer layers
+    POOL = "pool"  # max_pool, avg_pool, adaptive pools: monotone or mean of values
+    RESAMPLE = "resample"  # interpolate, upsample, pixel_shuffle, grid_sample
+    REDUCE = "reduce"  # sum, mean, norm, max over a dim
+    LOG = "log"
+    EXP = "exp"
+    CLAMP = "clamp"
+    ARITHMETIC = "arithmetic"  # add, mul, matmul, einsum, pow ...
+    DECISION = "decision"  # argmax, topk indices, comparisons, round, sign: no gradient passes
+    LOSS = "loss"
+    SOURCE = "source"  # new tensors that depend on no input: randn, zeros, tensor, arange, from_numpy, torch.load
+    HOST = "host"  # leaves torch: .item(), .tolist(), .numpy()
+
+
+class Op(msgspec.Struct, frozen=True):
+    """One operation, the same whether spelled as a layer, a function or a tensor method.
+
+    `name` is canonical ("softmax", "conv2d", "linear", "view"); `params` are the call's parameters in order, the tensor input first,
+    without `self`. For a layer, `params` are those of its constructor and the input is the argument of the call.
+    """
+
+    name: str
+    kind: Kind
+    params: tuple[str, ...] = ()
+    many: bool = False  # the first argument is a sequence of tensors (cat, stack) or the tensors come as *args
+    inplace: bool = False  # always works in place (methods with a trailing underscore)
+    results: int = 1  # 2 for (values, indices), (output, hidden) ...; 0 for "a sequence of unknown length"
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One `nn.Module` class of a library."""
+
+    op: Op
+    defaults: tuple[tuple[str, Union[None, bool, int, float, str]], ...] = ()  # of the constructor parameters, where they matter
+    mode: bool = False  # behaves differently in train and eval mode (Dropout, BatchNorm, RReLU ...)
+    mode_off: str = ""  # constructor parameter with the value that makes it indifferent, as "p=0" or "track_running_stats=False"
+    bias: str = ""  # name of the constructor parameter that switches the additive bias ("bias"), "" where there is none
+    cancels_bias: bool = False  # normalises per channel over the batch (BatchNorm, InstanceNorm, SyncBatchNorm)
+    out: str = ""  # constructor parameter that holds the number of output features or channels
+    container: str = ""  # "sequential", "list", "dict", "parameters" for containers
+
+
+class Wants(str, Enum):
+    """What a loss wants as its input."""
+
+    LOGITS = "logits"  # applies (log-)softmax or (log-)sigmoid itself
+    LOG_PROBABILITIES = "log-probabilities"
+    PROBABILITIES = "probabilities"
+    ANY = "any"  # regression, embedding and margin losses: no claim
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """One loss, the same whether spelled as class or function. `params` of the call; `constructor` of the class."""
+
+    name: str
+    wants: Wants
+    params: tuple[str, ...] = ("input", "target")
+    constructor: tuple[str, ...] = ()
+    activation: str = ""  # what it applies itself: "softmax", "sigmoid"
+    needs: str = ""  # what the right producer would be: "log_softmax" for nll_loss, "sigmoid" for bce
+    multiclass: bool = False  # one class index per row: the floor of the loss is computable
