@@ -36,11 +36,15 @@ class Kind(str, Enum):
     HOST = "host"  # leaves torch: .item(), .tolist(), .numpy()
 
 
+Default = Union[None, bool, int, float, str]
+
+
 class Op(msgspec.Struct, frozen=True):
     """One operation, the same whether spelled as a layer, a function or a tensor method.
 
     `name` is canonical ("softmax", "conv2d", "linear", "view"); `params` are the call's parameters in order, the tensor input first,
-    without `self`. For a layer, `params` are those of its constructor and the input is the argument of the call.
+    without `self`: a function has its tensor as first parameter, a tensor method does not list its receiver. For a layer, `params` are
+    those of its constructor and the input is the argument of the call.
     """
 
     name: str
@@ -49,19 +53,23 @@ class Op(msgspec.Struct, frozen=True):
     many: bool = False  # the first argument is a sequence of tensors (cat, stack) or the tensors come as *args
     inplace: bool = False  # always works in place (methods with a trailing underscore)
     results: int = 1  # 2 for (values, indices), (output, hidden) ...; 0 for "a sequence of unknown length"
+    rest: str = ""  # the parameter that takes all remaining positional arguments: view(2, 3) and view((2, 3)) are the same
+    defaults: tuple[tuple[str, Default], ...] = ()  # of parameters, where they matter
+    mode: str = ""  # the parameter that says "train mode": F.dropout(training=), torch.dropout(train=), F.batch_norm(training=)
 
 
 class Layer(msgspec.Struct, frozen=True):
     """One `nn.Module` class of a library."""
 
     op: Op
-    defaults: tuple[tuple[str, Union[None, bool, int, float, str]], ...] = ()  # of the constructor parameters, where they matter
+    defaults: tuple[tuple[str, Default], ...] = ()  # of the constructor parameters, where they matter
     mode: bool = False  # behaves differently in train and eval mode (Dropout, BatchNorm, RReLU ...)
-    mode_off: str = ""  # constructor parameter with the value that makes it indifferent, as "p=0" or "track_running_stats=False"
+    mode_off: str = ""  # constructor parameter with the value that makes it indifferent: "p=0", "dropout=0|num_layers=1"
     bias: str = ""  # name of the constructor parameter that switches the additive bias ("bias"), "" where there is none
     cancels_bias: bool = False  # normalises per channel over the batch (BatchNorm, InstanceNorm, SyncBatchNorm)
     out: str = ""  # constructor parameter that holds the number of output features or channels
     container: str = ""  # "sequential", "list", "dict", "parameters" for containers
+    holds: str = ""  # constructor parameter that is itself a layer; the mode then matters only as far as it does to that one
 
 
 class Wants(str, Enum):
@@ -83,3 +91,10 @@ class Loss(msgspec.Struct, frozen=True):
     activation: str = ""  # what it applies itself: "softmax", "sigmoid"
     needs: str = ""  # what the right producer would be: "log_softmax" for nll_loss, "sigmoid" for bce
     multiclass: bool = False  # one class index per row: the floor of the loss is computable
+
+
+class Factory(msgspec.Struct, frozen=True):
+    """A call that returns a whole network of a library. `mode` is the mode it comes in; `mode_sensitive` is None where not known."""
+
+    mode: str = "train"
+    mode_sensitive: Union[bool, None] = None
