@@ -662,7 +662,7 @@ _FUNCTIONS: dict[str, dict[Kind, str]] = {
             conv_transpose3d input weight bias stride padding output_padding groups dilation
             conv_tbc input weight bias pad
             embedding input weight padding_idx max_norm norm_type scale_grad_by_freq sparse
-            embedding_bag input weight offsets max_norm norm_type scale_grad_by_freq mode sparse per_sample_weights include_last_offset padding_idx
+            embedding_bag input weight offsets max_norm norm_type scale_grad_by_freq mode sparse per_sample_weights
             """,
         Kind.PROBABILITY: """
             softmax input dim=None _stacklevel dtype

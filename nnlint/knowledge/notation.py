@@ -2,8 +2,9 @@
 
     NAME[/_][=CANONICAL] PARAMETER ... [-> RESULTS]
 
-`abs/_` stands for `abs` and the in-place `abs_`. A parameter is `dim`, `dim=-1` with its default where it matters, `*shape` where it takes all remaining
-positional arguments, `[tensors]` for a sequence of tensors, `*[tensors]` for both, `?training=True` for the parameter that says "train mode".
+`abs/_` stands for `abs` and the in-place `abs_`. A parameter is `dim`, `dim=-1` with its default where it matters, `*shape` where it takes
+all remaining positional arguments, `[tensors]` for a sequence of tensors, `*[tensors]` for both, `?training=True` for the parameter that
+says "train mode".
 Without `=CANONICAL` the name (less a trailing underscore) is the canonical one. Results default to 1; 0 is a sequence of unknown length.
 """
 
