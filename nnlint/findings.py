@@ -81,3 +81,10 @@ class Finding(msgspec.Struct, frozen=True):
     help: str
     place: Place
     trace: tuple[Step, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Something that could not be looked at (a file, a cell): it becomes an NN000 entry and makes the exit code 2."""
+
+    place: Place
+    message: str
