@@ -125,7 +125,7 @@ def _walk(top: str, choice: Choice, failures: list[Failure]) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            failures.append(failure(key(folder), f"cannot be read: {error.strerror or error}"))
+            failures.append(failure(key(folder), f"the folder cannot be read: {error.strerror or error}"))
             continue
         names = {entry.name for entry in entries}
         if "pyvenv.cfg" in names and folder != top:
@@ -133,13 +133,17 @@ def _walk(top: str, choice: Choice, failures: list[Failure]) -> Iterator[str]:
         if choice.gitignore and ".gitignore" in names:
             ignores = [*ignores, *_ignore_file(os.path.join(folder, ".gitignore"), folder)]
         for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not is_folder and not (entry.name.endswith(SUFFIXES) and _is_file(entry)):
+                continue
             path = f"{folder.rstrip('/')}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if not inner.excludes_any(path + "/", top) and not _ignored(path + "/", ignores):
-                    stack.append((path, ignores))
-            elif entry.name.endswith(SUFFIXES) and _is_file(entry):
-                if not inner.excludes_any(path, top) and not _ignored(path, ignores):
-                    yield path
+            shape = path + "/" if is_folder else path
+            if inner.excludes_any(shape, top) or _ignored(shape, ignores):
+                continue
+            if is_folder:
+                stack.append((path, ignores))
+            else:
+                yield path
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -35,15 +35,17 @@ def load(raw: str, key: str, path: Path | None = None) -> Source | None:
     try:
         document = json.loads(raw)
     except json.JSONDecodeError as error:
-        raise Unreadable(failure(key, f"is not valid JSON: {error.msg}", error.lineno, error.colno)) from None
+        raise Unreadable(failure(key, f"the notebook is not valid JSON: {error.msg}", error.lineno, error.colno)) from None
     except RecursionError:
-        raise Unreadable(failure(key, "is not a notebook: its JSON is nested too deeply")) from None
+        raise Unreadable(failure(key, "the file is not a notebook: its JSON is nested too deeply")) from None
     cells = _cells(document)
     if cells is None:
-        raise Unreadable(failure(key, "is not a notebook: it has no list of cells"))
+        raise Unreadable(failure(key, "the file is not a notebook: it has no list of cells"))
     if not _is_python(document):
         return None
-    starts, positions, indents, text, shown = [], [], [], [], []
+    text: list[str] = []
+    shown: list[str] = []
+    starts, positions, indents = [], [], []
     for position, cell in enumerate(cells, 1):
         lines = _code(cell)
         if lines is None:

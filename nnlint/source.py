@@ -90,7 +90,7 @@ def read(path: Path, key: str) -> Source | None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Unreadable(failure(key, f"cannot be read: {error.strerror or error}")) from None
+        raise Unreadable(failure(key, f"the file cannot be read: {error.strerror or error}")) from None
     return load(data, key, path)
 
 
@@ -113,16 +113,16 @@ def decode(data: bytes, key: str, *, declared: bool = True) -> str:
         start = data.rfind(b"\n", 0, error.start) + 1
         column = len(data[start : error.start].decode(encoding, "replace")) + 1
         name = "UTF-8" if encoding.startswith("utf-8") else encoding
-        message = f"is not {name}: byte 0x{data[error.start]:02x} at line {row}, column {column}"
+        message = f"the file is not {name}: byte 0x{data[error.start]:02x} at line {row}, column {column}"
         hint = "; save it as UTF-8 or declare its encoding in the first line" if declared and name == "UTF-8" else ""
         raise Unreadable(failure(key, message + hint, row, column)) from None
     except (LookupError, UnicodeError):
-        raise Unreadable(failure(key, f"declares the encoding `{encoding}`, in which it cannot be read")) from None
+        raise Unreadable(failure(key, f"the file declares the encoding `{encoding}`, in which it cannot be read")) from None
     nul = text.find("\0")
     if nul >= 0:
         row = text.count("\n", 0, nul) + 1
         column = nul - text.rfind("\n", 0, nul)
-        raise Unreadable(failure(key, f"holds a NUL byte at line {row}, column {column}; it is no text file", row, column))
+        raise Unreadable(failure(key, f"the file holds a NUL byte at line {row}, column {column}; it is no text", row, column))
     return text
 
 
@@ -133,7 +133,7 @@ def _encoding(data: bytes, key: str) -> str:
         # Either an unknown name, or bytes that are not UTF-8 in the first two lines, which decoding tells more precisely.
         if "unknown encoding" not in str(error):
             return "utf-8-sig"
-        raise Unreadable(failure(key, f"declares an {error}")) from None
+        raise Unreadable(failure(key, f"the file declares an {error}")) from None
 
 
 def failure(key: str, message: str, row: int = 1, column: int = 1) -> Failure:

@@ -12,5 +12,6 @@ class Trouble(Exception):
 
 def near(word: str, known: Iterable[str]) -> str:
     """The tail of a sentence about an unknown word: what was probably meant, if anything is close."""
-    close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    known = list(known)
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6) or [other for other in known if word and word.lower() in other]
     return f"; did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,235 @@
+"""The command line. Everything heavy is imported where it is needed, so that `--help` is there at once."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nnlint import __version__
+from nnlint.output import FORMATS
+from nnlint.trouble import Trouble
+
+if TYPE_CHECKING:
+    from nnlint.lint import Result
+    from nnlint.settings import Table, Threshold
+
+RULES, FILES, OUTPUT, OTHER = "Rule selection", "File selection", "Output", "Miscellaneous"
+THRESHOLDS = ("error", "warning", "note", "never")
+EPILOG = """\
+Exit codes: 0 nothing at or above --fail-on; 1 something; 2 the run is broken: a bad option or configuration, an unknown rule, a file
+that cannot be read or parsed."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ReaderGone(Exception):
+    """The reader of the output has had enough (`nnlint | head`). Click would make an exit code 1 of the system's own exception."""
+
+
+class Option(click.Option):
+    """An option that stands under a heading of the help."""
+
+    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class Command(click.Command):
+    """A command whose help shows its options by group."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (RULES, FILES, OUTPUT, OTHER)}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                groups[getattr(param, "group", OTHER)].append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records, col_max=34)
+
+
+def _option(group: str, *names: str, **kwargs: Any) -> Callable[[F], F]:
+    return click.option(*names, cls=Option, group=group, **kwargs)
+
+
+def _words(ctx: click.Context, param: click.Parameter, value: Iterable[str]) -> tuple[str, ...]:
+    """Options that may be repeated and may hold several words separated by commas."""
+    return tuple(word.strip() for part in value for word in part.split(",") if word.strip())
+
+
+def _list(group: str, name: str, metavar: str, help: str) -> Callable[[F], F]:
+    return _option(group, name, multiple=True, metavar=metavar, callback=_words, help=help)
+
+
+def _choice(group: str, *names: str, values: Sequence[str], help: str, default: str | None = None) -> Callable[[F], F]:
+    return _option(group, *names, type=click.Choice(values), default=default, help=help)
+
+
+@click.command(
+    cls=Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, add_help_option=True
+)
+@click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@_list(RULES, "--select", "RULES", "Run these rules only: codes, prefixes (NN1), names, or the groups default, pedantic, all.")
+@_list(RULES, "--extend-select", "RULES", "Run these rules too.")
+@_list(RULES, "--ignore", "RULES", "Do not run these rules.")
+@_option(RULES, "--suspected", is_flag=True, default=None, help="Show findings of which one step had to be assumed, too.")
+@_list(FILES, "--exclude", "GLOBS", "Leave these files and folders out, instead of the usual ones (.venv, build ...).")
+@_list(FILES, "--extend-exclude", "GLOBS", "Leave these files and folders out, too.")
+@_option(FILES, "--force-exclude", is_flag=True, help="Apply the excludes to files named on the command line as well.")
+@_option(FILES, "--no-respect-gitignore", is_flag=True, help="Lint files that git ignores.")
+@_option(FILES, "--stdin-filename", metavar="PATH", help="The name of what is read from standard input (with -).")
+@_choice(OUTPUT, "--format", "format_", values=FORMATS, default="full", help="How findings are written (default: full).")
+@_option(OUTPUT, "-o", "--output", metavar="FILE", help="Write there instead of standard output.")
+@_option(OUTPUT, "--statistics", is_flag=True, help="Count the findings of each rule instead of showing them.")
+@_option(OUTPUT, "-q", "--quiet", is_flag=True, help="Show findings, but nothing else.")
+@_choice(OUTPUT, "--color", values=["auto", "always", "never"], help="Colours (default: auto, which heeds NO_COLOR and FORCE_COLOR).")
+@_choice(OUTPUT, "--fail-on", values=THRESHOLDS, help="The lowest severity that makes the exit code 1 (default: warning).")
+@_option(OUTPUT, "-e", "--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
+@_option(OTHER, "--explain", metavar="RULE", help="Show the page of a rule, given by its code or name.")
+@_option(OTHER, "--list-rules", is_flag=True, help="List all rules (also with --format json).")
+@click.version_option(__version__, "-V", "--version", prog_name="nnlint", message="%(prog)s %(version)s")
+def command(paths: tuple[str, ...], **options: Any) -> int:
+    """Find the silent mistakes in code that trains neural networks with PyTorch.
+
+    PATHS are files, folders and notebooks; - is standard input. Default: the current folder.
+    """
+    colour = _colour(options["color"], bool(options["output"]))
+    if options["explain"]:
+        _write(_explanation(options["explain"]), options["output"], colour)
+        return 0
+    if options["list_rules"]:
+        _write(_rules(options["format_"]), options["output"], colour)
+        return 0
+    from nnlint.stack import deep
+
+    return deep(lambda: _lint(paths or (".",), options, colour))
+
+
+def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
+    from nnlint.lint import lint_paths, lint_text
+    from nnlint.output import render
+    from nnlint.registry import catalogue
+    from nnlint.settings import settle
+
+    rules = catalogue()
+    name = options["stdin_filename"]
+    stdin = "-" in paths
+    if stdin and len(paths) > 1:
+        raise Trouble("`-` (standard input) cannot be linted together with other paths")
+    if name and not stdin:
+        raise Trouble("`--stdin-filename` needs `-` as the path")
+    places = [name or "."] if stdin else paths
+    settings = settle(places, _flags(options), force_exclude=options["force_exclude"], gitignore=not options["no_respect_gitignore"])
+    result = lint_text(sys.stdin.buffer.read(), name, settings, rules) if stdin else lint_paths(paths, settings, rules)
+    if not result.files and not options["quiet"] and not stdin:
+        click.echo("nnlint: no Python files or notebooks here", err=True)
+    if options["statistics"]:
+        from nnlint.output import statistics
+
+        text = statistics.render(result, options["format_"])
+    else:
+        text = render(options["format_"], result, quiet=options["quiet"] or not result.files)
+    _write(text, options["output"], colour)
+    return 0 if options["exit_zero"] and not result.broken else _exit_code(result, settings.fail_on)
+
+
+def _exit_code(result: Result, fail_on: Threshold) -> int:
+    """Never clean when something was not looked at."""
+    from nnlint.findings import Severity
+
+    if result.broken:
+        return 2
+    return int(fail_on != "never" and any(finding.severity.rank >= Severity(fail_on).rank for finding in result.findings))
+
+
+def _flags(options: dict[str, Any]) -> Table:
+    from nnlint.settings import Table
+
+    return Table(
+        select=options["select"] or None,
+        extend_select=options["extend_select"],
+        ignore=options["ignore"],
+        exclude=options["exclude"] or None,
+        extend_exclude=options["extend_exclude"],
+        fail_on=options["fail_on"],
+        suspected=options["suspected"],
+    )
+
+
+def _explanation(word: str) -> str:
+    from nnlint.pages import render
+    from nnlint.registry import catalogue
+
+    return render(catalogue().find(word))
+
+
+def _rules(format: str) -> str:
+    from nnlint.output import catalogue as listing
+    from nnlint.registry import catalogue
+
+    return listing.render(catalogue(), format)
+
+
+def _colour(flag: str | None, to_file: bool) -> bool:
+    if flag in ("always", "never"):
+        return flag == "always"
+    if to_file:
+        return False
+    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
+        return True
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
+
+
+def _write(text: str, path: str | None, colour: bool) -> None:
+    if not colour:
+        text = click.unstyle(text)
+    if path is None:
+        try:
+            click.echo(text, nl=False, color=True)
+        except BrokenPipeError:
+            raise ReaderGone from None
+        return
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise Trouble(f"--output: {path}: {error.strerror or error}") from None
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The console script: every way out has its exit code."""
+    sys.exit(_run(args))
+
+
+def _run(args: Sequence[str] | None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # file names and source texts hold what not every terminal can show
+    try:
+        code = command.main(args, prog_name="nnlint", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except Trouble as trouble:
+        click.echo(f"nnlint: {trouble}", err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("nnlint: interrupted", err=True)
+        return 130
+    except (ReaderGone, BrokenPipeError):
+        # Python would complain once more when it flushes on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception:  # noqa: BLE001  no exit code of 1 for a mistake of our own
+        import traceback
+
+        click.echo(traceback.format_exc(), err=True)
+        click.echo("nnlint: this is a mistake in nnlint itself; please report it with the lines above", err=True)
+        return 2

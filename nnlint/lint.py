@@ -1,0 +1,126 @@
+"""The one way through the tool: paths to sources, to findings, suppressed and ordered."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnlint.files import choose, forced_out, key
+from nnlint.findings import Confidence, Failure, Finding
+from nnlint.notices import InvalidSyntax
+from nnlint.registry import Catalogue
+from nnlint.selection import expand, select
+from nnlint.settings import Settings
+from nnlint.source import Source, Unreadable, load, read
+from nnlint.suppression import suppress
+
+
+@dataclass
+class Result:
+    """What a run has found. `hidden` counts the suspected findings that were not asked for."""
+
+    findings: list[Finding] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
+    files: int = 0
+    hidden: int = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether something could not be looked at."""
+        return any(finding.code == InvalidSyntax.code for finding in self.findings)
+
+
+def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue) -> Result:
+    chosen = choose(paths, settings.choice)
+    sources, failures = [], list(chosen.failures)
+    for name, path in chosen.files:
+        try:
+            source = read(path, name)
+        except Unreadable as unreadable:
+            failures.append(unreadable.failure)
+        else:
+            sources += [source] if source is not None else []
+    return _lint(sources, failures, settings, catalogue, len(chosen.files))
+
+
+def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: Catalogue) -> Result:
+    """Standard input, under the name that it would have."""
+    if filename is not None and settings.choice.force and forced_out(filename, settings.choice):
+        return Result()
+    try:
+        source = load(data, "-" if filename is None else key(filename), None if filename is None else Path(filename))
+    except Unreadable as unreadable:
+        return _lint([], [unreadable.failure], settings, catalogue, 1)
+    return _lint([] if source is None else [source], [], settings, catalogue, 1)
+
+
+def _lint(sources: list[Source], failures: list[Failure], settings: Settings, catalogue: Catalogue, files: int) -> Result:
+    codes = select(catalogue, settings.layers)
+    sources, broken_cells = _mended(sources)
+    failures += broken_cells
+    found: list[Finding] = []
+    if any(source.relevant for source in sources):
+        from nnlint.analysis import analyse
+
+        analysis = analyse(sources, [rule() for rule in catalogue.rules if rule.code in codes], settings.src)
+        found, failures = analysis.findings, failures + analysis.failures
+    found = [_entry(failure) for failure in failures] + found
+    by_source: dict[str, list[Finding]] = defaultdict(list)
+    for finding in found:
+        by_source[finding.place.filename].append(finding)
+    result = Result(sources={source.key: source for source in sources}, files=files)
+    for name in sorted({*by_source, *result.sources}):
+        active = codes - _ignored(name, settings, catalogue)
+        here = [finding for finding in by_source[name] if finding.code in active or finding.code == InvalidSyntax.code]
+        if name in result.sources and result.sources[name].relevant:
+            here = suppress(result.sources[name], here, active, catalogue)
+        result.findings += here
+    shown = [finding for finding in result.findings if settings.suspected or finding.confidence is not Confidence.SUSPECTED]
+    result.hidden = len(result.findings) - len(shown)
+    result.findings = sorted(shown, key=_order)
+    return result
+
+
+def _order(finding: Finding) -> tuple[str, int, int, int, str, str]:
+    place = finding.place
+    return place.filename, place.cell or 0, place.row, place.column, finding.code, finding.message
+
+
+def _entry(failure: Failure) -> Finding:
+    rule = InvalidSyntax
+    help = "nothing in this file was checked" if failure.place.cell is None else "nothing in this cell was checked"
+    return Finding(rule.code, rule.name(), rule.severity, Confidence.CERTAIN, failure.message, help, failure.place)
+
+
+def _ignored(name: str, settings: Settings, catalogue: Catalogue) -> frozenset[str]:
+    """The codes that the configuration switches off for a file."""
+    path = os.path.abspath(name).replace(os.sep, "/")
+    words = [(word, layer.origin) for patterns, layer in settings.per_file_ignores if patterns.verdict(path) for word in layer.ignore]
+    return frozenset(code for word, origin in words for code in expand(catalogue, word, origin))
+
+
+def _mended(sources: Iterable[Source]) -> tuple[list[Source], list[Failure]]:
+    """Notebooks without the cells that do not parse."""
+    mended: list[Source] = []
+    failures: list[Failure] = []
+    for source in sources:
+        if source.cells is not None and source.relevant:
+            from nnlint.notebook import mend
+
+            source, broken = mend(source, _complaint)
+            failures += broken
+        mended.append(source)
+    return mended, failures
+
+
+def _complaint(text: str) -> tuple[int, int, str] | None:
+    from nnlint.lower import Unparsable, lower
+
+    try:
+        lower(text)
+    except Unparsable as error:
+        return error.row, error.column, error.message
+    return None

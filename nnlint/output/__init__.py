@@ -1,0 +1,22 @@
+"""How findings are written, one file a format: each has `render(result) -> str`, coloured; the command line takes colours away."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from nnlint.lint import Result
+
+FORMATS = ("full", "concise", "json", "jsonl")
+FOR_PEOPLE = ("full", "concise")
+
+
+def render(format: str, result: Result, *, quiet: bool = False) -> str:
+    """The findings in a format; for people with a line that sums them up."""
+    text = cast(str, importlib.import_module(f"nnlint.output.{format}").render(result))
+    if quiet or format not in FOR_PEOPLE:
+        return text
+    from nnlint.output.line import summary
+
+    return text + summary(result)

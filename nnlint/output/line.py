@@ -1,0 +1,47 @@
+"""The lines that the formats for people have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import click
+
+from nnlint.findings import Confidence, Finding, Place, Severity
+from nnlint.lint import Result
+
+COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+
+def plain(text: str) -> str:
+    """User text without control characters, which would steer the terminal."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def location(place: Place) -> str:
+    """`path:row:column`, which terminals and editors can open; a notebook's cell stands between."""
+    cell = "" if place.cell is None else f"cell {place.cell}:"
+    return f"{plain(place.filename)}:{cell}{place.row}:{place.column}"
+
+
+def header(finding: Finding) -> str:
+    path, _, rest = location(finding.place).partition(":")
+    doubt = "" if finding.confidence is Confidence.CERTAIN else f", {finding.confidence.value}"
+    colour = COLOURS[finding.severity]
+    return (
+        f"{click.style(path, bold=True)}:{rest} {click.style(finding.code, fg=colour, bold=True)} "
+        f"{click.style(f'[{finding.severity.value}{doubt}]', fg=colour)} {plain(finding.message)}"
+    )
+
+
+def summary(result: Result) -> str:
+    """How many findings there are, and what is not shown."""
+    counts = Counter(finding.severity for finding in result.findings)
+    parts = [click.style(_count(counts[severity], severity.value), fg=COLOURS[severity]) for severity in Severity if counts[severity]]
+    text = f"Found {', '.join(parts)}." if parts else f"No findings in {_count(result.files, 'file')}."
+    if result.hidden:
+        text += f" {_count(result.hidden, 'suspected finding')} not shown; see {'it' if result.hidden == 1 else 'them'} with --suspected."
+    return text + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

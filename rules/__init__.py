@@ -1,0 +1,1 @@
+"""The rules, one file each. Packaged and imported as `nnlint.rules`."""
