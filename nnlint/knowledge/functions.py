@@ -1161,9 +1161,7 @@ _FUNCTIONS: dict[str, dict[Kind, str]] = {
     },
 }
 
-FUNCTIONS: dict[str, Op] = {
-    f"torch.{name}": op for kind, text in _BOTH.items() for name, op in operations(kind, text, ("input",))
-} | {
+FUNCTIONS: dict[str, Op] = {f"torch.{name}": op for kind, text in _BOTH.items() for name, op in operations(kind, text, ("input",))} | {
     f"{module}.{name}": op for module, kinds in _FUNCTIONS.items() for kind, text in kinds.items() for name, op in operations(kind, text)
 }
 

@@ -32,9 +32,9 @@ def _layers(
     """The layers of a table with lines `Class=operation parameter=default ...`."""
     layers: dict[str, Layer] = {}
     for line in text.strip().splitlines():
-        head, *words = line.split()
+        head, *tokens = line.split()
         name, _, operation = head.partition("=")
-        names, defaults = parameters(words)
+        names, defaults = parameters(tokens)
         bias = "bias" if kind in _BIASED and "bias" in names else ""
         op = Op(operation, kind, names, results=results, rest=rest)
         layers[f"{library}.{name}"] = Layer(op, defaults, mode, mode_off, bias, cancels_bias, out, container, holds)
@@ -64,9 +64,7 @@ _TORCH: dict[str, Layer] = {
     ),
     **_layers(Kind.AFFINE, _dims(f"Conv{{d}}d=conv{{d}}d in_channels out_channels {_CONV}"), out="out_channels"),
     **_layers(Kind.AFFINE, _dims(f"LazyConv{{d}}d=conv{{d}}d out_channels {_CONV}"), out="out_channels"),
-    **_layers(
-        Kind.AFFINE, _dims(f"ConvTranspose{{d}}d=conv_transpose{{d}}d in_channels out_channels {_TRANSPOSED}"), out="out_channels"
-    ),
+    **_layers(Kind.AFFINE, _dims(f"ConvTranspose{{d}}d=conv_transpose{{d}}d in_channels out_channels {_TRANSPOSED}"), out="out_channels"),
     **_layers(Kind.AFFINE, _dims(f"LazyConvTranspose{{d}}d=conv_transpose{{d}}d out_channels {_TRANSPOSED}"), out="out_channels"),
     **_layers(
         Kind.AFFINE,
@@ -134,7 +132,9 @@ _TORCH: dict[str, Layer] = {
             "LazyBatchNorm{d}d=batch_norm " + _STATISTICS.format(affine=True, tracked=True) + "\n"
             "InstanceNorm{d}d=instance_norm num_features " + _STATISTICS.format(affine=False, tracked=False)
         )
-        + "\nSyncBatchNorm=batch_norm num_features " + _STATISTICS.format(affine=True, tracked=True) + " process_group",
+        + "\nSyncBatchNorm=batch_norm num_features "
+        + _STATISTICS.format(affine=True, tracked=True)
+        + " process_group",
         mode=True,
         mode_off="track_running_stats=False",
         cancels_bias=True,

@@ -17,6 +17,11 @@ from nnlint.knowledge.schema import Default, Kind, Op
 _WORDS: dict[str, Default] = {"None": None, "True": True, "False": False}
 
 
+def words(text: str) -> tuple[str, ...]:
+    """The words of a list written as one string."""
+    return tuple(text.split())
+
+
 def default(text: str) -> Default:
     """The value of a default as written in the tables."""
     if text in _WORDS:
@@ -27,9 +32,9 @@ def default(text: str) -> Default:
         return text
 
 
-def parameters(words: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, Default], ...]]:
+def parameters(tokens: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, Default], ...]]:
     """Names and defaults of plain parameters, as `in_features out_features bias=True`."""
-    pairs = [word.partition("=") for word in words]
+    pairs = [word.partition("=") for word in tokens]
     return tuple(name for name, _, _ in pairs), tuple((name, default(value)) for name, equals, value in pairs if equals)
 
 
@@ -37,13 +42,13 @@ def operations(kind: Kind, text: str, first: tuple[str, ...] = ()) -> Iterator[t
     """The operations of a table, by the name they are called by. `first` are parameters to put before those of every line."""
     for line in text.strip().splitlines():
         call, _, results = line.partition("->")
-        head, *words = call.split()
+        head, *tokens = call.split()
         spelling, _, canonical = head.partition("=")
         spelling, slash, _ = spelling.partition("/_")
-        names, defaults = parameters([word.strip("?*").replace("[", "").replace("]", "") for word in words])
-        rest = next((names[at] for at, word in enumerate(words) if word.startswith("*")), "")
-        mode = next((names[at] for at, word in enumerate(words) if word.startswith("?")), "")
-        many = any("[" in word for word in words)
+        names, defaults = parameters([word.strip("?*").replace("[", "").replace("]", "") for word in tokens])
+        rest = next((names[at] for at, word in enumerate(tokens) if word.startswith("*")), "")
+        mode = next((names[at] for at, word in enumerate(tokens) if word.startswith("?")), "")
+        many = any("[" in word for word in tokens)
         for name in (spelling, spelling + "_") if slash else (spelling,):
             inplace = name.endswith("_")
             title = canonical or spelling.rstrip("_")

@@ -145,17 +145,17 @@ SCHEDULERS: frozenset[str] = (
     | _names(
         "transformers",
         "get_scheduler get_constant_schedule get_constant_schedule_with_warmup get_linear_schedule_with_warmup "
-        "get_cosine_schedule_with_warmup get_cosine_with_hard_restarts_schedule_with_warmup get_cosine_with_min_lr_schedule_with_warmup get_inverse_sqrt_schedule "
+        "get_cosine_schedule_with_warmup get_cosine_with_hard_restarts_schedule_with_warmup "
+        "get_cosine_with_min_lr_schedule_with_warmup get_inverse_sqrt_schedule "
         "get_polynomial_decay_schedule_with_warmup get_reduce_on_plateau_schedule get_wsd_schedule",
     )
     | _names(
         "diffusers.optimization",
         "get_scheduler get_constant_schedule get_constant_schedule_with_warmup get_linear_schedule_with_warmup "
-        "get_cosine_schedule_with_warmup get_cosine_with_hard_restarts_schedule_with_warmup get_polynomial_decay_schedule_with_warmup get_piecewise_constant_schedule",
+        "get_cosine_schedule_with_warmup get_cosine_with_hard_restarts_schedule_with_warmup "
+        "get_polynomial_decay_schedule_with_warmup get_piecewise_constant_schedule",
     )
-    | _names(
-        "timm.scheduler", "CosineLRScheduler MultiStepLRScheduler PlateauLRScheduler PolyLRScheduler StepLRScheduler TanhLRScheduler"
-    )
+    | _names("timm.scheduler", "CosineLRScheduler MultiStepLRScheduler PlateauLRScheduler PolyLRScheduler StepLRScheduler TanhLRScheduler")
     | _names("pytorch_transformers", "WarmupLinearSchedule WarmupConstantSchedule WarmupCosineSchedule")
     | _names("warmup_scheduler", "GradualWarmupScheduler")
     | _names("cosine_annealing_warmup", "CosineAnnealingWarmupRestarts")

@@ -98,3 +98,35 @@ class Factory(msgspec.Struct, frozen=True):
 
     mode: str = "train"
     mode_sensitive: Union[bool, None] = None
+
+
+class Framework(msgspec.Struct, frozen=True):
+    """A class or function of a library that takes over a part of the training loop; the flags say which."""
+
+    backward: bool = False  # runs backward
+    step: bool = False  # steps the optimizer
+    zero: bool = False  # zeroes the gradients
+    mode: bool = False  # sets train and eval mode as needed
+    grad: bool = False  # switches gradients off for evaluation
+    criterion: str = ""  # the parameter that holds the loss
+    default_loss: str = ""  # the loss where none is given
+    log_first: bool = False  # takes the log of probabilities before an NLLLoss: a softmax output is right
+
+
+class Hook(msgspec.Struct, frozen=True):
+    """A method that a framework calls on the user's class: in which mode, with gradients or not, whether its result is trained on."""
+
+    mode: str = ""  # "train", "eval" or "" where no network need be in any mode
+    grad: bool = True
+    trained: bool = False  # the returned loss is backpropagated and stepped on
+    batch: str = ""  # the parameter that receives a batch
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """A ready-made data set: the parameter that chooses the split, and its values for training and for evaluation."""
+
+    split: str = ""
+    train: tuple[Default, ...] = ()
+    evaluation: tuple[Default, ...] = ()
+    transform: str = "transform"
+    default: Default = None  # of the split parameter
