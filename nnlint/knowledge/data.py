@@ -46,13 +46,15 @@ LOADERS: dict[str, tuple[str, ...]] = {
 }
 
 # Functions that return several loaders at once.
-LOADER_FACTORIES: dict[str, int] = {
-    "torchtext.data.Iterator.splits": 0,
-    "torchtext.data.BucketIterator.splits": 0,
-    "torchtext.data.BPTTIterator.splits": 0,
-    "torchtext.legacy.data.BucketIterator.splits": 0,
-    "torchtext.legacy.data.Iterator.splits": 0,
-}
+LOADER_FACTORIES: frozenset[str] = frozenset(
+    {
+        "torchtext.data.Iterator.splits",
+        "torchtext.data.BucketIterator.splits",
+        "torchtext.data.BPTTIterator.splits",
+        "torchtext.legacy.data.BucketIterator.splits",
+        "torchtext.legacy.data.Iterator.splits",
+    }
+)
 
 # Calls that yield what their first iterable yields, in another order or number at most. The parameter that holds it.
 ITERABLES: dict[str, str] = {

@@ -70,7 +70,6 @@ FRAMEWORKS: dict[str, Framework] = {
     "torch.distributed.pipelining.ScheduleLoopedBFS": Framework(backward=True, criterion="loss_fn"),
     "torch.distributed.pipelining.ScheduleInterleavedZeroBubble": Framework(backward=True, criterion="loss_fn"),
     "torch_lr_finder.LRFinder": Framework(backward=True, step=True, zero=True, criterion="criterion"),
-    "diffusers.training_utils.EMAModel": Framework(),
 }
 
 _LIGHTNING: dict[str, Hook] = {

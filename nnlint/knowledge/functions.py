@@ -713,7 +713,7 @@ _FUNCTIONS: dict[str, dict[Kind, str]] = {
             group_norm input num_groups weight bias eps
             rms_norm input normalized_shape weight eps
             local_response_norm input size alpha beta k
-            normalize input p=2.0 dim=1 eps out
+            normalize input p=2.0 dim=1 eps
             """,
         Kind.ATTENTION: """
             scaled_dot_product_attention query key value attn_mask dropout_p=0.0 is_causal=False scale enable_gqa
@@ -915,7 +915,7 @@ _FUNCTIONS: dict[str, dict[Kind, str]] = {
             vander x N
             """,
         Kind.DECISION: """
-            matrix_rank A tol hermitian
+            matrix_rank A atol rtol hermitian
             """,
     },
     "numpy": {

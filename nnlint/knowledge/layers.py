@@ -129,7 +129,6 @@ _TORCH: dict[str, Layer] = {
         Kind.NORM,
         _dims(
             "BatchNorm{d}d=batch_norm num_features " + _STATISTICS.format(affine=True, tracked=True) + "\n"
-            "LazyBatchNorm{d}d=batch_norm " + _STATISTICS.format(affine=True, tracked=True) + "\n"
             "InstanceNorm{d}d=instance_norm num_features " + _STATISTICS.format(affine=False, tracked=False)
         )
         + "\nSyncBatchNorm=batch_norm num_features "
@@ -142,7 +141,10 @@ _TORCH: dict[str, Layer] = {
     ),
     **_layers(
         Kind.NORM,
-        _dims("LazyInstanceNorm{d}d=instance_norm " + _STATISTICS.format(affine=False, tracked=False)),
+        _dims(
+            "LazyBatchNorm{d}d=batch_norm " + _STATISTICS.format(affine=True, tracked=True) + "\n"
+            "LazyInstanceNorm{d}d=instance_norm " + _STATISTICS.format(affine=True, tracked=True)  # unlike InstanceNorm
+        ),
         mode=True,
         mode_off="track_running_stats=False",
         cancels_bias=True,

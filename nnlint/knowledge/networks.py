@@ -140,7 +140,6 @@ NETWORK_BASES: frozenset[str] = frozenset(
         "allennlp.models.Model",
         "flair.nn.Model",
         "speechbrain.nnet.containers.Sequential",
-        "huggingface_hub.PyTorchModelHubMixin",
         "pytorch_forecasting.models.BaseModel",
         "kornia.augmentation.AugmentationSequential",
     }
@@ -213,7 +212,6 @@ COPIES: dict[str, str] = {
     "torch.ao.quantization.prepare_qat": "model",
     "torch.ao.quantization.convert": "module",
     "ema_pytorch.EMA": "model",
-    "diffusers.training_utils.EMAModel": "parameters",
 }
 
 # Functions that call what they are given with the arguments after it: (parameter of the callable, of its arguments).
