@@ -1,0 +1,548 @@
+"""Does a `view` keep the order of the axes, or give the same memory other labels?
+
+A tensor is, row-major, a list of atoms; a view only draws new borders in that list. Where a size that stands for one axis of the
+source turns up in the target with other axes behind it than it had, that axis was not moved but re-labelled. The answer must be
+certain: sizes that may be one, equal sizes, and sizes that cannot be related to the source all speak for silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import gcd
+from typing import NamedTuple, Union
+
+from nnlint.trace.size import Size, Symbol
+
+
+class AxisKey(NamedTuple):
+    """Identity of the length of one axis of a tensor whose shape is not known."""
+
+    owner: int
+    place: Union[int, tuple[int, int]]
+
+
+class Atom:
+    """An axis, or a part of one, that no view has cut yet. Two atoms of equal size are still two.
+
+    `loose`: the order of its values is no longer to be judged (an axis of a view already reported, a padded axis that was skewed).
+    `padded`: one entry was put before or after an axis, as the relative-position trick does before it views on purpose.
+    """
+
+    __slots__ = ("cut", "loose", "padded", "part", "size")
+
+    def __init__(self, size: Size, cut: Union[Cut, None] = None, part: int = 0, loose: bool = False, padded: bool = False) -> None:
+        self.size = size
+        self.cut = cut
+        self.part = part
+        self.loose = loose
+        self.padded = padded
+
+    def __repr__(self) -> str:
+        return f"Atom({self.size})"
+
+
+class Cut:
+    """What a view cut into `parts` new atoms: as long as these lie side by side, the old run can be had back."""
+
+    __slots__ = ("made", "parts", "run")
+
+    def __init__(self, run: tuple[Atom, ...], parts: int, made: bool = False) -> None:
+        self.run = run
+        self.parts = parts
+        self.made = made  # no view at all: values without an order of their own (noise, constants, ranges)
+
+
+Axis = tuple[Atom, ...]
+"""One logical axis, row-major; no atoms for an axis of size one."""
+
+
+class Relabel(NamedTuple):
+    """A view that re-labels axes.
+
+    `kind` is "swap" (same axes, other order), "split" (a cut axis whose parts are read across another axis) or "merge" (axes that are
+    not neighbours in memory merged as if they were). `source` and `target` are the sizes before and after, `moved` those of the target
+    that stand for axes whose place in memory is another. What was meant, where it can be told, is first a view as `first` (unless
+    None), then `permute`, then a reshape to `last` (unless None). `certain` is False where the view would be harmless if an
+    axis were of size one that the user did not name.
+    """
+
+    kind: str
+    source: tuple[Size, ...]
+    target: tuple[Union[Size, None], ...]
+    moved: tuple[Size, ...]
+    permute: Union[tuple[int, ...], None] = None
+    first: Union[tuple[Size, ...], None] = None
+    last: Union[tuple[Union[Size, None], ...], None] = None
+    certain: bool = True
+
+    def __str__(self) -> str:
+        return f"{spell(self.source)} is read as {spell(self.target)}"
+
+    def fix(self, receiver: str = "x") -> Union[str, None]:
+        """The expression that was meant, or None where more than one could be."""
+        if self.permute is None:
+            return None
+        text = receiver
+        if self.first is not None:
+            text += f".view{spell(self.first)}"
+        crossed = [at for at, axis in enumerate(self.permute) if at != axis]
+        if len(crossed) == 2:
+            text += f".transpose({crossed[0]}, {crossed[1]})"
+        else:
+            text += f".permute({', '.join(map(str, self.permute))})"
+        if self.last is not None:
+            text += f".reshape{spell(self.last)}"
+        return text
+
+
+def spell(sizes: Sequence[Union[Size, None]]) -> str:
+    return "(" + ", ".join("-1" if size is None else str(size) for size in sizes) + ("," if len(sizes) == 1 else "") + ")"
+
+
+class Outcome(NamedTuple):
+    consistent: bool
+    axes: tuple[Axis, ...]
+    relabel: Union[Relabel, None]
+
+
+class Mono:
+    """A product: coefficient and powers."""
+
+    __slots__ = ("key", "number", "powers")
+
+    def __init__(self, number: Fraction, powers: Mapping[Symbol, int]) -> None:
+        self.number = number
+        self.powers = {symbol: power for symbol, power in powers.items() if power}
+        self.key = (number, frozenset(self.powers.items()))
+
+    def __mul__(self, other: Mono) -> Mono:
+        powers = dict(self.powers)
+        for symbol, power in other.powers.items():
+            powers[symbol] = powers.get(symbol, 0) + power
+        return Mono(self.number * other.number, powers)
+
+    def __truediv__(self, other: Mono) -> Mono:
+        return self * Mono(1 / other.number, {symbol: -power for symbol, power in other.powers.items()})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mono) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def one(self) -> bool:
+        return not self.powers and self.number == 1
+
+    @property
+    def proper(self) -> bool:
+        return self.number.denominator == 1 and all(power > 0 for power in self.powers.values())
+
+    def replace(self, symbol: Symbol, by: Mono) -> Mono:
+        power = self.powers.get(symbol, 0)
+        if not power:
+            return self
+        result = Mono(self.number, {s: p for s, p in self.powers.items() if s != symbol})
+        for _ in range(abs(power)):
+            result = result * by if power > 0 else result / by
+        return result
+
+    def halves(self) -> tuple[Mono, Mono]:
+        """Numerator and denominator."""
+        return (
+            Mono(Fraction(self.number.numerator), {s: p for s, p in self.powers.items() if p > 0}),
+            Mono(Fraction(self.number.denominator), {s: -p for s, p in self.powers.items() if p < 0}),
+        )
+
+
+_ONE = Mono(Fraction(1), {})
+_NAMED, _INFERRED, _LIKELY, _NOTHING = 3, 2, 1, 0
+
+
+def mono(size: Size) -> Mono:
+    return Mono(*size.factors())
+
+
+def _product(monos: Sequence[Mono]) -> Mono:
+    result = _ONE
+    for part in monos:
+        result = result * part
+    return result
+
+
+def regrown(atoms: Sequence[Atom]) -> list[Atom]:
+    """The atoms with every complete run of siblings put back to what it was cut from."""
+    atoms = list(atoms)
+    again = True
+    while again:
+        again = False
+        for at, atom in enumerate(atoms):
+            cut = atom.cut
+            if cut is None or atom.part or at + cut.parts > len(atoms):
+                continue
+            if all(atoms[at + n].cut is cut and atoms[at + n].part == n for n in range(cut.parts)):
+                atoms[at : at + cut.parts] = cut.run
+                again = True
+                break
+    return atoms
+
+
+class _Solved(NamedTuple):
+    source: list[Mono]
+    target: list[Mono]  # the -1 worked out
+
+
+def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved, None]:
+    """Both sides as proper products over common unknowns with equal totals, or None where that cannot be had."""
+    for turn in range(8):
+        improper = next((m for m in (*source, *target) if m is not None and not m.proper), None)
+        if improper is None:
+            break
+        # C // heads is a whole number of its own: C becomes heads times it
+        above, below = improper.halves()
+        whole = next((s for s, p in improper.powers.items() if p == 1 and not isinstance(s.key, Size)), None)
+        if whole is None or turn == 7:
+            return None
+        quotient = Mono(Fraction(1), {Symbol(("quotient", whole, below.key), repr(whole)): 1})
+        source = [m.replace(whole, quotient * below) for m in source]
+        target = [m and m.replace(whole, quotient * below) for m in target]
+    given = [m for m in target if m is not None]
+    left = _product(source)
+    if left.number == 0 or any(m.number <= 0 for m in given):
+        return None
+    if len(given) < len(target):
+        inferred = left / _product(given)
+        if len(given) + 1 < len(target) or not inferred.proper:
+            return None
+        return _Solved(source, [inferred if m is None else m for m in target])
+    above, below = (_product(given) / left).halves()
+    if above.one and below.one:
+        return _Solved(source, given)
+    if source.count(below) == 1 and not below.one and not above.one:
+        return _Solved([above if m == below else m for m in source], given)
+    if given.count(above) == 1 and not above.one and not below.one:
+        return _Solved(source, [below if m == above else m for m in given])
+    extra = below if above.one else above
+    if extra.number == 1 and (above.one or below.one) and all(not isinstance(s.key, Size) for s in extra.powers):
+        # the totals agree only if these are all one
+        def without(part: Mono) -> Mono:
+            return Mono(part.number, {s: p for s, p in part.powers.items() if s not in extra.powers})
+
+        return _Solved([without(m) for m in source], [without(m) for m in given])
+    return None
+
+
+class _Group(NamedTuple):
+    atoms: list[int]
+    dims: list[int]
+
+    @property
+    def plain(self) -> bool:
+        return len(self.atoms) == 1 or len(self.dims) == 1
+
+
+def _groups(source: Sequence[Mono], target: Sequence[Mono]) -> Union[list[_Group], None]:
+    """The finest common borders of both sides; sizes of one belong to none. None where the totals differ."""
+
+    def borders(sizes: Sequence[Mono]) -> list[tuple[int, Mono]]:
+        result, total = [], _ONE
+        for at, part in enumerate(sizes):
+            if not part.one:
+                total = total * part
+                result.append((at, total))
+        return result
+
+    left, right = borders(source), borders(target)
+    common = {total for _, total in left} & {total for _, total in right}
+    groups: list[_Group] = []
+
+    def runs(side: list[tuple[int, Mono]]) -> Union[list[list[int]], None]:
+        result: list[list[int]] = [[]]
+        for at, total in side:
+            result[-1].append(at)
+            if total in common:
+                result.append([])
+        return None if result.pop() else result
+
+    atoms, dims = runs(left), runs(right)
+    if atoms is None or dims is None:
+        return None
+    for run, own in zip(atoms, dims):
+        groups.append(_Group(run, own))
+    return groups
+
+
+def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Union[Mapping[Symbol, Size], None] = None) -> Outcome:
+    """The axes that result from viewing a tensor of these axes as `target` (None is -1), and the re-labelling, if it is one.
+
+    `equal` says which symbols of the target are known by another size.
+    """
+    raw = [atom for axis in axes for atom in axis]
+    wanted: list[Union[Mono, None]] = []
+    for size in target:
+        product = None if size is None else mono(size)
+        for symbol, by in (equal or {}).items():
+            product = product and product.replace(symbol, mono(by))
+        wanted.append(product)
+    solved, groups, atoms = None, None, raw
+    for atoms in (raw, regrown(raw)):
+        solved = _solve([mono(atom.size) for atom in atoms], list(wanted))
+        groups = _groups(solved.source, solved.target) if solved else None
+        if groups is not None and all(group.plain for group in groups):
+            break
+    if solved is None or groups is None:
+        sizes = _sizes(atoms, target)
+        cut = Cut(tuple(atoms), sum(1 for size in sizes if size != 1))
+        return Outcome(False, _cut_axes(cut, sizes, any(atom.loose for atom in atoms)), None)
+    sizes = _sizes(atoms, target, solved, groups)
+    relabel = None
+    result: list[Axis] = [()] * len(target)
+    for group in groups:
+        run = tuple(atoms[at] for at in group.atoms)
+        found = None
+        if not group.plain and not any(atom.loose for atom in run):
+            found = _relabelled(axes, atoms, target, sizes, solved, group)
+            if found is not None and (relabel is None or (found.certain and not relabel.certain)):
+                relabel = found
+        if len(group.dims) == 1:
+            result[group.dims[0]] = run
+            continue
+        loose = found is not None or any(atom.loose or (atom.padded and len(run) > 1) for atom in run)
+        cut = Cut(run, len(group.dims))
+        for part, dim in enumerate(group.dims):
+            result[dim] = (Atom(sizes[dim], cut, part, loose, any(atom.padded for atom in run)),)
+    return Outcome(True, tuple(result), relabel)
+
+
+def _cut_axes(cut: Cut, sizes: Sequence[Size], loose: bool) -> tuple[Axis, ...]:
+    result: list[Axis] = []
+    part = 0
+    for size in sizes:
+        if size == 1:
+            result.append(())
+            continue
+        result.append((Atom(size, cut, part, loose),))
+        part += 1
+    return tuple(result)
+
+
+def _sizes(
+    atoms: Sequence[Atom], target: Sequence[Union[Size, None]], solved: Union[_Solved, None] = None, groups: Sequence[_Group] = ()
+) -> list[Size]:
+    """The sizes of the target with -1 worked out."""
+    result: list[Size] = []
+    for at, size in enumerate(target):
+        if size is not None:
+            result.append(size)
+            continue
+        run = next((group.atoms for group in groups if group.dims == [at]), None)
+        if run is None and solved is not None:
+            run = next(([n] for n, part in enumerate(solved.source) if part == solved.target[at] and not part.one), None)
+        total = Size.of(1)
+        for atom in atoms if run is None else (atoms[n] for n in run):
+            total = total * atom.size
+        if run is None:
+            if solved is not None and solved.target[at].one:
+                total = Size.of(1)
+            else:
+                for other in target:
+                    if other is not None:
+                        total = total // other
+        result.append(total)
+    return result
+
+
+def _relabelled(
+    axes: Sequence[Axis],
+    atoms: Sequence[Atom],
+    target: Sequence[Union[Size, None]],
+    sizes: Sequence[Size],
+    solved: _Solved,
+    group: _Group,
+) -> Union[Relabel, None]:
+    """The re-labelling in one group of atoms and dims whose inner borders do not agree, if it is certain to be one."""
+    minus = next((at for at, size in enumerate(target) if size is None), None)
+    named = {symbol for at, part in enumerate(solved.target) if at != minus for symbol in part.powers}
+    inferred = _inferred(atoms, solved, minus)
+    likely = {
+        symbol for at in group.atoms for symbol in solved.source[at].powers if not isinstance(symbol.key, AxisKey) or _was_cut(atoms[at])
+    }
+
+    def weight(part: Mono) -> int:
+        """How sure it is that this is not one."""
+        if part.number > 1:
+            return _NAMED
+        best = _NOTHING
+        for symbol in part.powers:
+            plural = isinstance(symbol.key, Size) and symbol.key.plural
+            own = _NAMED if symbol in named or plural else _INFERRED if symbol in inferred else _LIKELY if symbol in likely else _NOTHING
+            best = max(best, own)
+        return best
+
+    after_atom = _suffixes(solved.source, group.atoms)
+    after_dim = _suffixes(solved.target, group.dims)
+    best, moved = _NOTHING, []
+    for at, dim, symbol in _claims(solved, group, minus):
+        ratio = after_atom[at] / after_dim[dim]
+        own, slack = Mono(Fraction(1), {symbol: 1}) if symbol else solved.source[at], solved.target[dim]
+        if ratio.halves()[0].one:
+            ratio, slack = _ONE / ratio, solved.source[at]
+        if ratio.one or not ratio.proper:
+            continue
+        rest = _beyond(ratio, slack / own)
+        sure = weight(rest)
+        if dim == minus:
+            if solved.source[at] != solved.target[dim] or any(symbol not in inferred for symbol in solved.source[at].powers):
+                continue
+            sure = min(sure, _INFERRED)
+        if sure > _NOTHING:
+            best = max(best, sure)
+            moved.append(dim)
+    if best == _NOTHING:
+        return None
+    shape = _explain(axes, atoms, target, sizes, solved, group)
+    if shape.kind == "swap" and any(atoms[at].padded for at in group.atoms):
+        return None  # relative shift: padded by one entry and viewed askew on purpose
+    first_atom = next((at for at, part in enumerate(solved.source) if not part.one), 0)
+    swapped_away = shape.kind == "swap" and minus is not None and solved.target[minus] != solved.source[first_atom]
+    certain = best == _NAMED or (best == _INFERRED and not swapped_away)
+    return shape._replace(moved=tuple(sizes[dim] for dim in sorted(set(moved))), certain=certain)
+
+
+def _was_cut(atom: Atom) -> bool:
+    return atom.cut is not None and not atom.cut.made
+
+
+def _inferred(atoms: Sequence[Atom], solved: _Solved, minus: Union[int, None]) -> set[Symbol]:
+    """The unknowns of the axes that -1 evidently stands for: a run of whole neighbouring ones."""
+    if minus is None or solved.target[minus].one:
+        return set()
+    goal = solved.target[minus]
+    for start in range(len(atoms)):
+        total = _ONE
+        for end in range(start, len(atoms)):
+            total = total * solved.source[end]
+            if total == goal:
+                symbols = {symbol for at in range(start, end + 1) for symbol in solved.source[at].powers}
+                hidden = any(isinstance(s.key, AxisKey) and isinstance(s.key.place, tuple) for s in symbols)
+                return set() if hidden else symbols
+    return set()
+
+
+def _suffixes(sizes: Sequence[Mono], run: Sequence[int]) -> dict[int, Mono]:
+    result, total = {}, _ONE
+    for at in reversed(run):
+        result[at] = total
+        total = total * sizes[at]
+    return result
+
+
+def _beyond(ratio: Mono, slack: Mono) -> Mono:
+    """What of the ratio of two strides cannot come from the place of a factor inside its own axis."""
+    number = Fraction(ratio.number.numerator, gcd(ratio.number.numerator, slack.number.numerator)) if slack.number else ratio.number
+    return Mono(number, {s: max(0, p - max(0, slack.powers.get(s, 0))) for s, p in ratio.powers.items()})
+
+
+def _claims(solved: _Solved, group: _Group, minus: Union[int, None]) -> list[tuple[int, int, Union[Symbol, None]]]:
+    """Pairs of an atom and a dim that stand for the same axis, with the unknown that says so; None where a plain number does."""
+    result: list[tuple[int, int, Union[Symbol, None]]] = []
+    total: dict[Symbol, int] = {}
+    for at in group.atoms:
+        for symbol, power in solved.source[at].powers.items():
+            total[symbol] = total.get(symbol, 0) + power
+    for symbol, power in total.items():
+        if power == 1:
+            atom = next(at for at in group.atoms if symbol in solved.source[at].powers)
+            dim = next((dim for dim in group.dims if symbol in solved.target[dim].powers), None)
+            if dim is not None:
+                result.append((atom, dim, symbol))
+    numbers = [solved.source[at] for at in group.atoms]
+    wanted = [solved.target[dim] for dim in group.dims]
+    for at in group.atoms:
+        number = solved.source[at]
+        if number.powers or numbers.count(number) != 1 or wanted.count(number) != 1:
+            continue
+        dim = next(dim for dim in group.dims if solved.target[dim] == number)
+        if dim == minus:
+            continue
+        # a number may be there by chance, unless the others then fit as they are
+        rest = _groups([solved.source[n] for n in group.atoms if n != at], [solved.target[n] for n in group.dims if n != dim])
+        if rest is not None and all(part.plain for part in rest):
+            result.append((at, dim, None))
+    return result
+
+
+def _explain(
+    axes: Sequence[Axis],
+    atoms: Sequence[Atom],
+    target: Sequence[Union[Size, None]],
+    sizes: Sequence[Size],
+    solved: _Solved,
+    group: _Group,
+) -> Relabel:
+    """What kind of re-labelling it is, and what was meant."""
+    open_atoms, open_dims = list(group.atoms), list(group.dims)
+    taken: dict[int, list[tuple[int, int]]] = {}  # dim -> (atom, part of it) in order
+    for dim in group.dims:
+        atom = next((at for at in open_atoms if solved.source[at] == solved.target[dim]), None)
+        if atom is not None:
+            taken[dim] = [(atom, 0)]
+            open_atoms.remove(atom)
+            open_dims.remove(dim)
+    cuts: dict[int, list[int]] = {}
+    provable = True
+    if not open_atoms:
+        kind = "swap"
+    elif len(open_atoms) == 1:
+        kind = "split"
+        cuts[open_atoms[0]] = list(open_dims)
+        for part, dim in enumerate(open_dims):
+            taken[dim] = [(open_atoms[0], part)]
+    elif len(open_dims) == 1:
+        kind = "merge"
+        taken[open_dims[0]] = [(at, 0) for at in open_atoms]
+    else:
+        kind, provable = ("split" if len(open_dims) > len(open_atoms) else "merge"), False
+    words = {size: size for size in target if size is not None}
+    source = tuple(words.get(size, size) for size in (axis_size(axis) for axis in axes))
+    relabel = Relabel(kind, source, tuple(target), ())
+    if not provable:
+        return relabel
+    groups = _groups(solved.source, solved.target) or []
+    for other in groups:
+        if other.dims == group.dims:
+            continue
+        if not other.plain:
+            return relabel
+        if len(other.dims) == 1:
+            taken[other.dims[0]] = [(at, 0) for at in other.atoms]
+        else:
+            cuts[other.atoms[0]] = list(other.dims)
+            for part, dim in enumerate(other.dims):
+                taken[dim] = [(other.atoms[0], part)]
+    pieces: list[tuple[int, int]] = []
+    lengths: list[Size] = []
+    for at, piece in enumerate(atoms):
+        if at in cuts:
+            pieces += [(at, part) for part in range(len(cuts[at]))]
+            lengths += [sizes[dim] for dim in cuts[at]]
+        elif not solved.source[at].one:
+            pieces.append((at, 0))
+            lengths.append(words.get(piece.size, piece.size))
+    order = tuple(pieces.index(piece) for dim in range(len(target)) for piece in taken.get(dim, []))
+    if sorted(order) != list(range(len(pieces))):
+        return relabel
+    whole = all(len(taken.get(dim, [])) == 1 for dim in range(len(target)))
+    return relabel._replace(
+        permute=order,
+        first=None if tuple(lengths) == source else tuple(lengths),
+        last=None if whole else tuple(target),
+    )
+
+
+def axis_size(axis: Axis) -> Size:
+    total = Size.of(1)
+    for atom in axis:
+        total = total * atom.size
+    return total
