@@ -1,0 +1,96 @@
+"""From sources to findings: lower, link, run, ask the rules, place what they report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from nnlint.findings import Finding, Place, Report, Site, Step
+from nnlint.lower import Unparsable, lower, spans
+from nnlint.program import File, Program
+from nnlint.records import Span
+from nnlint.rule import Rule
+from nnlint.trace.entries import stories
+
+if TYPE_CHECKING:
+    from nnlint.source import Source
+
+
+class Failure:
+    """A source, or part of one, that could not be analysed."""
+
+    __slots__ = ("message", "place")
+
+    def __init__(self, place: Place, message: str) -> None:
+        self.place = place
+        self.message = message
+
+
+class Analysis:
+    """All findings (in no particular order, none twice) and all failures."""
+
+    def __init__(self, findings: list[Finding], failures: list[Failure]) -> None:
+        self.findings = findings
+        self.failures = failures
+
+
+def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str] = ()) -> Analysis:
+    """Run all rules over the stories of a project. Irrelevant sources are known by path only, and never parsed."""
+    files: list[File] = []
+    failures: list[Failure] = []
+    for source in sources:
+        if not source.relevant:
+            continue
+        try:
+            files.append(File(source.key, lower(source.text)))
+        except Unparsable as error:
+            span = Span(error.row, error.column, error.row, error.column + 1)
+            failures.append(Failure(source.place(span), error.message))
+    program = Program(files, [source.key for source in sources], src)
+    reports: dict[tuple[str, Site], tuple[Rule, Report]] = {}
+    for story in stories(program):
+        for rule in rules:
+            for report in rule.check(story):
+                keep(reports, rule, report)
+    return Analysis(place(reports.values(), sources), failures)
+
+
+def keep(reports: dict[tuple[str, Site], tuple[Rule, Report]], rule: Rule, report: Report) -> None:
+    """One report for each rule and site: certain before suspected, then the shorter trace, then the smaller text."""
+    key = (rule.code, report.site)
+    known = reports.get(key)
+    if known is None or _rank(report) < _rank(known[1]):
+        reports[key] = (rule, report)
+
+
+def _rank(report: Report) -> tuple[object, ...]:
+    return (report.confidence.value, len(report.trace), report.message, tuple((step.site, step.message) for step in report.trace))
+
+
+def place(reports: Iterable[tuple[Rule, Report]], sources: Sequence[Source]) -> list[Finding]:
+    """Look up the positions of the sites that reports name, one parse for each file concerned."""
+    pairs = list(reports)
+    wanted: dict[str, set[int]] = {}
+    for _, report in pairs:
+        for site in (report.site, *(step.site for step in report.trace)):
+            wanted.setdefault(site.source, set()).add(site.at)
+    by_key = {source.key: source for source in sources}
+    places: dict[Site, Place] = {}
+    for key, ordinals in wanted.items():
+        for at, span in spans(by_key[key].text, ordinals).items():
+            places[Site(key, at)] = by_key[key].place(span)
+    return [
+        Finding(
+            rule.code,
+            rule.name(),
+            report.severity or rule.severity,
+            report.confidence,
+            report.message,
+            report.help,
+            places[report.site],
+            tuple(Step(places[step.site], step.message) for step in report.trace),
+        )
+        for rule, report in pairs
+    ]
+
+

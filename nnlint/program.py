@@ -1,0 +1,74 @@
+"""The files of a project, linked: which file an import means, and what is outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Union
+
+from nnlint import records as r
+
+
+class File:
+    """One lowered source. `key` is its path as the user sees it, `folder` the parts of its directory."""
+
+    __slots__ = ("folder", "is_package", "key", "module")
+
+    def __init__(self, key: str, module: r.Module) -> None:
+        self.key = key
+        self.module = module
+        parts = key.split("/")
+        self.folder = tuple(parts[:-1])
+        self.is_package = parts[-1] == "__init__.py"
+
+
+class Program:
+    """All files by path; imports are looked up as Python would from the folders that may be on `sys.path`.
+
+    `known` also holds the paths of project files that were not lowered (they name no training library): an import of one of these
+    is inside the project, though nothing is known of it.
+    """
+
+    def __init__(self, files: Sequence[File], known: Sequence[str] = (), src: Sequence[str] = ()) -> None:
+        self.files = {file.key: file for file in files}
+        self.known = frozenset(known) | frozenset(self.files)
+        self.folders = frozenset("/".join(path.split("/")[:depth]) for path in self.known for depth in range(1, path.count("/") + 1))
+        self.src = tuple(tuple(part for part in root.split("/") if part not in ("", ".")) for root in src)
+
+    def roots(self, file: File) -> list[tuple[str, ...]]:
+        """Folders from which an absolute import in `file` may start, likeliest first."""
+        roots = [file.folder[:depth] for depth in range(len(file.folder), -1, -1)]
+        roots += [(*root, "src") for root in roots if "/".join((*root, "src")) in self.folders]
+        return roots + list(self.src)
+
+    def absolute(self, file: File, name: str) -> Union[str, None]:
+        """The path (of a file or a folder) that `import name` means in `file`; None where it is outside the project."""
+        head = name.split(".")
+        for root in self.roots(file):
+            found = self._path((*root, *head))
+            if found is not None and found != file.key:
+                return found
+        return None
+
+    def relative(self, file: File, module: str, level: int) -> Union[str, None]:
+        """The path that `from ..module import` means in `file`."""
+        if level > len(file.folder) + 1:
+            return None
+        base = file.folder[: len(file.folder) - level + 1]
+        parts = (*base, *(part for part in module.split(".") if part))
+        return self._path(parts) if parts else ""
+
+    def inside(self, folder: str, name: str) -> Union[str, None]:
+        """The submodule `name` of a package folder."""
+        return self._path((*(part for part in folder.split("/") if part), name))
+
+    def _path(self, parts: tuple[str, ...]) -> Union[str, None]:
+        path = "/".join(parts)
+        for candidate in (f"{path}/__init__.py", f"{path}.py"):
+            if candidate in self.known:
+                return candidate
+        return path if path in self.folders else None
+
+    @staticmethod
+    def package(path: str) -> str:
+        """The folder of a package given by its `__init__.py` or by the folder itself."""
+        return path[: -len("/__init__.py")] if path.endswith("/__init__.py") else ("" if path == "__init__.py" else path)

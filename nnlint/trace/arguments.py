@@ -1,0 +1,57 @@
+"""The arguments of a call."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from nnlint.trace.values import FuncVal, ListVal, Shape, TupleVal, Value
+
+
+class Args:
+    """The arguments of a call; `open` where some were not resolved (`*args` of unknown length, `**kwargs`)."""
+
+    __slots__ = ("keywords", "open", "positional", "rest")
+
+    def __init__(self, positional: Union[list[Value], None] = None, keywords: Union[dict[str, Value], None] = None) -> None:
+        self.positional = positional if positional is not None else []
+        self.keywords = keywords if keywords is not None else {}
+        self.open = False
+        self.rest: Union[Value, None] = None
+
+    def values(self) -> list[Value]:
+        return [*self.positional, *self.keywords.values(), *([self.rest] if self.rest is not None else [])]
+
+    def get(self, index: int, name: str) -> Union[Value, None]:
+        """By position or keyword."""
+        if name in self.keywords:
+            return self.keywords[name]
+        return self.positional[index] if index < len(self.positional) else None
+
+    def named(self, params: tuple[str, ...], rest: str = "") -> dict[str, Value]:
+        """Arguments by parameter name; a `rest` parameter takes all remaining positional ones."""
+        out: dict[str, Value] = {}
+        for index, value in enumerate(self.positional):
+            if index < len(params):
+                if params[index] == rest and (index + 1 < len(self.positional) or not isinstance(value, (TupleVal, ListVal, Shape))):
+                    out[rest] = TupleVal(tuple(self.positional[index:]))
+                    break
+                out[params[index]] = value
+        out.update(self.keywords)
+        return out
+
+    def after(self, value: Value) -> Args:
+        """The same with a first argument put before."""
+        made = Args([value, *self.positional], self.keywords)
+        made.open, made.rest = self.open, self.rest
+        return made
+
+
+class Pending(Value):
+    """A `@contextmanager` function that was called and waits for `with`."""
+
+    __slots__ = ("args", "func", "receiver")
+
+    def __init__(self, func: FuncVal, args: Args, receiver: Union[Value, None]) -> None:
+        self.func = func
+        self.args = args
+        self.receiver = receiver

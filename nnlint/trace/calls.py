@@ -1,0 +1,424 @@
+"""Calls: what is called decides who answers. Project functions are run in place; libraries are looked up in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Union
+
+from nnlint import records as r
+from nnlint.findings import Site
+from nnlint.knowledge.optimizers import OPTIMIZERS
+from nnlint.trace import attributes, collections, expressions, library, networks, statements, tensors, training
+from nnlint.trace.arguments import Args, Pending
+from nnlint.trace.machine import Frame, Machine
+from nnlint.trace.story import Escape
+from nnlint.trace.values import (
+    NONE,
+    Batches,
+    Bound,
+    Choice,
+    ClassVal,
+    Const,
+    DictVal,
+    External,
+    FuncVal,
+    GradVal,
+    Instance,
+    Iterable,
+    ListVal,
+    Network,
+    Obj,
+    Optimizer,
+    Params,
+    Partial,
+    Range,
+    Service,
+    Tensor,
+    TupleVal,
+    Unknown,
+    Value,
+    birth,
+    choice,
+)
+
+MAX_DEPTH = 48
+
+
+def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
+    """`func(args)`."""
+    m.spend()
+    if isinstance(func, FuncVal):
+        return invoke(m, func, args, site)
+    if isinstance(func, Bound):
+        if isinstance(func.func, FuncVal):
+            return invoke(m, func.func, args, site, func.receiver)
+        return _method(m, func.receiver, func.func, args, site)
+    if isinstance(func, Partial):
+        merged = Args([*func.args, *args.positional], {**func.kwargs, **args.keywords})
+        merged.open, merged.rest = args.open, args.rest
+        return call(m, func.func, merged, site)
+    if isinstance(func, ClassVal):
+        return construct(m, func, args, site)
+    if isinstance(func, External):
+        return library.call(m, func.name, args, site)
+    if isinstance(func, Network):
+        return networks.forward(m, func, args, site)
+    if isinstance(func, Instance):
+        found = attributes.method(func.cls, "__call__")
+        if found is not None:
+            return invoke(m, found, args, site, func)
+        escape(m, [func, *args.values()], site)
+        return Unknown()
+    if isinstance(func, Service):
+        return library.call_service(m, func, args, site)
+    if isinstance(func, Choice):
+        return m.each(func, site, lambda part: call(m, part, args, site))
+    if isinstance(func, Unknown):
+        return _unknown(m, func, args, site)
+    escape(m, args.values(), site)
+    return Unknown()
+
+
+def _method(m: Machine, receiver: Value, name: str, args: Args, site: Site) -> Value:
+    """A method that is not the project's."""
+    if isinstance(receiver, Tensor):
+        return tensors.method(m, receiver, name, args, site)
+    if isinstance(receiver, Network):
+        return networks.method(m, receiver, name, args, site)
+    if isinstance(receiver, Optimizer):
+        return training.optimizer_method(m, receiver, name, args, site)
+    if isinstance(receiver, Service):
+        return library.service_method(m, receiver, name, args, site)
+    if isinstance(receiver, (ListVal, DictVal, TupleVal, Const, Batches, Iterable, Range)):
+        return collections.method(m, receiver, name, args, site)
+    if isinstance(receiver, GradVal):
+        return training.grad_method(m, receiver, name, site)
+    if isinstance(receiver, Params):
+        return training.params_method(m, receiver, name, args, site)
+    if isinstance(receiver, ClassVal):
+        # An alternative constructor of a library base: `Net.from_pretrained(...)`.
+        return construct(m, receiver, _opened(), site) if network_class(receiver) else Unknown()
+    if isinstance(receiver, Instance) and name == "super.__init__":
+        return NONE
+    if isinstance(receiver, FuncVal):
+        return call(m, receiver, args, site) if name == "__call__" else Unknown()
+    escape(m, [receiver, *args.values()], site)
+    return Unknown()
+
+
+def _opened() -> Args:
+    args = Args()
+    args.open = True
+    return args
+
+
+def _unknown(m: Machine, func: Unknown, args: Args, site: Site) -> Value:
+    """A call of something that was not followed. Its name and receiver say a little."""
+    key = func.key
+    if isinstance(key, tuple) and len(key) == 3 and key[0] == "attr":
+        receiver = Unknown(key[1], func.label.rpartition(".")[0], func.born)
+        answer = training.unknown_method(m, receiver, str(key[2]), args, site)
+        if answer is not None:
+            return answer
+        if key[2] in tensors.TENSOR_METHODS:
+            return tensors.method(m, tensors.as_tensor(m, receiver, site), str(key[2]), args, site)
+        if key[2] in _ITERATORS and not args.positional:
+            born = birth()
+            return Unknown(("call", key, born), born=born)
+    escape(m, args.values(), site)
+    born = birth()
+    return Unknown(("call", key, born), born=born)
+
+
+_ITERATORS = frozenset({"items", "keys", "values"})
+
+
+def escape(m: Machine, values: list[Value], site: Site) -> None:
+    """Objects go where they cannot be followed."""
+    held = [value for value in values if _holds(value)]
+    if held:
+        m.tell(Escape(site, tuple(held)))
+
+
+def _holds(value: Value, depth: int = 0) -> bool:
+    if isinstance(value, (Network, Optimizer)):
+        return True
+    if depth > 3:
+        return False
+    if isinstance(value, Instance):
+        return any(_holds(part, depth + 1) for part in value.attrs.values())
+    if isinstance(value, (ListVal, TupleVal)):
+        return any(_holds(part, depth + 1) for part in value.items)
+    if isinstance(value, DictVal):
+        return any(_holds(part, depth + 1) for part in value.entries.values())
+    if isinstance(value, Choice):
+        return any(_holds(part, depth + 1) for _, part in value.alternatives)
+    if isinstance(value, Bound):
+        return _holds(value.receiver, depth + 1)
+    if isinstance(value, Partial):
+        return any(_holds(part, depth + 1) for part in (value.func, *value.args, *value.kwargs.values()))
+    return isinstance(value, (FuncVal, Service)) and isinstance(value, Service)
+
+
+# --- project functions -------------------------------------------------------------------------------------------
+
+
+def invoke(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Value, None] = None) -> Value:
+    """Run a project function in place."""
+    node = func.node
+    if func.is_context and isinstance(node, r.Function):
+        return Pending(func, args, receiver)
+    m.reached.add((func.file.key, node.at))
+    if m.depth >= MAX_DEPTH or m.active.count(node) >= 2:
+        escape(m, args.values(), site)
+        return Unknown()
+    frame = enter(m, func, args, site, receiver)
+    return execute(m, func, frame, site)
+
+
+def enter(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Value, None]) -> Frame:
+    """A frame with the parameters bound."""
+    frame = Frame(func.file, func.frame, (*m.calls, site))
+    frame.func = func.node
+    frame.owner = func.owner
+    if isinstance(func.node, r.Function):
+        frame.locals = func.node.locals
+    if receiver is not None and not func.is_static:
+        args = args.after(receiver)
+        frame.receiver = receiver
+    elif func.frame is not None and func.owner is None:
+        frame.receiver = func.frame.receiver
+        frame.owner = func.frame.owner
+    elif args.positional and func.owner is not None:
+        frame.receiver = args.positional[0]
+    _bind(m, func, args, frame, site)
+    return frame
+
+
+def _bind(m: Machine, func: FuncVal, args: Args, frame: Frame, site: Site) -> None:
+    positional = list(args.positional)
+    keywords = dict(args.keywords)
+    for param in func.node.params:
+        value: Union[Value, None]
+        if param.kind == "*":
+            extra = TupleVal(tuple(positional))
+            positional = []
+            value = extra
+            if args.open:
+                loose = ListVal(site, list(extra.items))
+                loose.growing = True
+                value = loose
+        elif param.kind == "**":
+            value = DictVal(site, dict(keywords), open=args.open)
+            keywords = {}
+        elif param.kind == "positional" and positional:
+            value = positional.pop(0)
+        elif param.name in keywords:
+            value = keywords.pop(param.name)
+        elif param.name in func.defaults and not args.open:
+            value = func.defaults[param.name]
+        else:
+            value = guess(m, param, func, site)
+        frame.vars[param.name] = value
+
+
+def guess(m: Machine, param: r.Param, func: FuncVal, site: Site) -> Value:
+    """An argument that no call site gives: what its annotation says, else unknown."""
+    if param.annotation is not None and func.frame is not None:
+        named = m.settle(expressions.evaluate(m, param.annotation, func.frame))
+        made = training.annotated(m, named, param.name, Site(func.file.key, param.at))
+        if made is not None:
+            return made
+    if param.name in func.defaults:
+        default = func.defaults[param.name]
+        born = birth()
+        return Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born) if isinstance(default, Const) else default
+    born = birth()
+    return Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born)
+
+
+def execute(m: Machine, func: FuncVal, frame: Frame, site: Site, handler: Union[Callable[[Value], Value], None] = None) -> Value:
+    """Run the body of a function whose frame is set up; `handler` takes what it yields."""
+    node = func.node
+    kept = m.calls, m.facts, m.grad
+    m.calls = frame.calls
+    m.grad = m.grad and not func.no_grad
+    frame.base_facts = m.facts
+    m.depth += 1
+    m.active.append(node)
+    scope, outer = m.open_scope(site)
+    try:
+        if isinstance(node, r.Lambda):
+            return expressions.evaluate(m, node.body, frame)
+        if handler is not None:
+            frame.handlers.append(handler)
+        status = statements.run(m, node.body, frame)
+        if node.is_generator:
+            if handler is not None:
+                return NONE
+            return Iterable(choice([((), value) for value in frame.yields]) if frame.yields else Unknown(), batches=True)
+        if status is None and (frame.returns or True):
+            frame.returns.append((m.since(frame), NONE))
+        return choice(_informative(frame.returns)) if frame.returns else Unknown()
+    finally:
+        m.close_scope(scope, outer)
+        m.active.pop()
+        m.depth -= 1
+        m.calls, m.facts, m.grad = kept
+
+
+def _informative(returns: list[tuple[tuple[tuple[object, bool], ...], Value]]) -> list[tuple[tuple[tuple[object, bool], ...], Value]]:
+    """An early `return None` beside returned values is a way out that callers test for, not a value they use."""
+    useful = [(facts, value) for facts, value in returns if not (isinstance(value, Const) and value.value is None)]
+    return useful or returns
+
+
+# --- classes -----------------------------------------------------------------------------------------------------
+
+
+def network_class(cls: ClassVal) -> bool:
+    return any(isinstance(base, External) and networks.is_network(base.name) for base in attributes.mro(cls))
+
+
+def optimizer_class(cls: ClassVal) -> bool:
+    return any(isinstance(base, External) and (base.name in OPTIMIZERS or base.name == "torch.optim.Optimizer") for base in attributes.mro(cls))
+
+
+def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
+    """`Cls(args)`: a network, an optimizer or a plain object."""
+    m.visited.add((cls.file.key, cls.node.at))
+    made: Union[Network, Optimizer, Instance]
+    if network_class(cls):
+        made = networks.of_class(m, cls, site)
+    elif optimizer_class(cls):
+        made = Optimizer(site, cls.name, Params(None))
+        made.cls = cls
+    else:
+        made = Instance(site, cls)
+    if m.depth >= MAX_DEPTH or m.active.count(cls.node) >= 3:
+        return made
+    init = attributes.method(cls, "__init__")
+    if init is None:
+        _fields(m, made, cls, args, site)
+        return made
+    m.active.append(cls.node)
+    kept, m.networks = m.networks, []
+    try:
+        invoke(m, init, args, site, made)
+    finally:
+        m.networks = kept
+        m.active.pop()
+    return made
+
+
+def _fields(m: Machine, made: Union[Network, Optimizer, Instance], cls: ClassVal, args: Args, site: Site) -> None:
+    """No `__init__` of its own: the library's, or the fields of a dataclass."""
+    if isinstance(made, Network):
+        networks.super_init(m, made, args, site)
+        return
+    if isinstance(made, Optimizer):
+        training.super_init(m, made, args)
+        return
+    names = [
+        statement.targets[0].id
+        for base in reversed(attributes.mro(cls))
+        if isinstance(base, ClassVal)
+        for statement in base.node.body
+        if isinstance(statement, r.Assign) and statement.annotation is not None and isinstance(statement.targets[0], r.Name)
+    ]
+    for name, value in args.named(tuple(dict.fromkeys(names))).items():
+        m.set(made.attrs, name, value)
+    for name in names:
+        if name not in made.attrs and attributes.method(cls, name) is None and not any(name in base.attrs for base in attributes.mro(cls) if isinstance(base, ClassVal)):
+            m.set(made.attrs, name, Unknown(label=name))
+    after = attributes.method(cls, "__post_init__")
+    if after is not None:
+        invoke(m, after, Args(), site, made)
+
+
+def super_of(m: Machine, node: r.Call, frame: Frame) -> Value:
+    """`super()` and `super(Cls, self)`."""
+    from nnlint.trace.values import SuperVal
+
+    if len(node.args) >= 2:
+        owner = m.settle(expressions.evaluate(m, node.args[0].value, frame))
+        receiver = m.settle(expressions.evaluate(m, node.args[1].value, frame))
+        return SuperVal(owner, receiver) if isinstance(owner, ClassVal) else Unknown()
+    if frame.owner is None or frame.receiver is None:
+        return Unknown()
+    return SuperVal(frame.owner, frame.receiver)
+
+
+# --- decorators and `with` ---------------------------------------------------------------------------------------
+
+_TRANSPARENT = frozenset({"functools.wraps", "functools.lru_cache", "functools.cache"})
+
+
+def decorate(m: Machine, value: Value, func: FuncVal, decorator: r.Expr, frame: Frame) -> Value:
+    """What a decorator makes of a function. Unknown ones are taken to leave it as it is."""
+    found = m.settle(expressions.evaluate(m, decorator, frame))
+    name = found.name if isinstance(found, External) else found.name if isinstance(found, Service) else ""
+    if name in ("builtins.property", "functools.cached_property"):
+        func.is_property = True
+    elif name == "builtins.staticmethod":
+        func.is_static = True
+    elif name == "builtins.classmethod":
+        func.is_class = True
+    elif name in ("contextlib.contextmanager", "contextlib.asynccontextmanager"):
+        func.is_context = True
+    elif name in ("torch.no_grad", "torch.inference_mode"):
+        func.no_grad = True
+    elif isinstance(found, (FuncVal, ClassVal, Instance)) or (isinstance(found, Bound) and isinstance(found.func, FuncVal)):
+        made = call(m, found, Args([value]), expressions.site_of(decorator, frame))
+        if isinstance(made, (FuncVal, Partial, Bound, Instance)):
+            return made
+    return value
+
+
+def within(m: Machine, manager: Value, site: Site, inside: Callable[[Value], Value]) -> None:
+    """`with manager as x:`; `inside` runs the body with the entered value."""
+    if isinstance(manager, Choice):
+        manager = manager.alternatives[0][1]
+    if isinstance(manager, Pending):
+        _generated(m, manager, site, inside)
+        return
+    if isinstance(manager, Service):
+        library.enter_service(m, manager, site, inside)
+        return
+    if isinstance(manager, Instance):
+        entered: Value = manager
+        begin, end = attributes.method(manager.cls, "__enter__"), attributes.method(manager.cls, "__exit__")
+        if begin is not None:
+            entered = invoke(m, begin, Args(), site, manager)
+        inside(entered)
+        if end is not None:
+            invoke(m, end, Args([NONE, NONE, NONE]), site, manager)
+        return
+    inside(manager if isinstance(manager, (Batches, Iterable, Obj, Range, Tensor)) else Unknown())
+
+
+def _generated(m: Machine, manager: Pending, site: Site, inside: Callable[[Value], Value]) -> None:
+    """The body of the `with` runs where the generator yields."""
+    m.reached.add((manager.func.file.key, manager.func.node.at))
+    outer = m.calls
+    ran = [False]
+
+    def handler(value: Value) -> Value:
+        ran[0] = True
+        frame.handlers.pop()
+        kept, m.calls = m.calls, outer
+        inside(value)
+        m.calls = kept
+        frame.handlers.append(handler)
+        return Unknown()
+
+    frame = enter(m, manager.func, manager.args, site, manager.receiver)
+    execute(m, manager.func, frame, site, handler)
+    if not ran[0]:
+        inside(Unknown())
+
+
+def service_attribute(m: Machine, value: Service, name: str, site: Site) -> Value:
+    return library.service_attribute(m, value, name, site)
+
+

@@ -1,0 +1,296 @@
+"""The state of one abstract run: frames, the journal that lets branches be undone and joined, and the story that is being told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Union
+
+from nnlint import records as r
+from nnlint.findings import Site
+from nnlint.program import File, Program
+from nnlint.trace.story import Arms, Block, Event, Exit, Forward, Loop, Scope, Story
+from nnlint.trace.values import (
+    Choice,
+    ClassVal,
+    Facts,
+    Unknown,
+    Value,
+    choice,
+    conjunction,
+)
+
+
+class BudgetSpent(Exception):
+    """The run from one entry point took more steps than it is worth."""
+
+
+class Absent(Value):
+    """Stands for an item that one branch added to a list and another did not."""
+
+    __slots__ = ()
+
+
+ABSENT = Absent()
+_MISSING = object()
+
+Result = Union[None, str, Value]
+"""Of an arm: a value, None where control falls through, or the kind of exit."""
+
+
+class Frame:
+    """One scope that is being run. `outer` is the lexically enclosing scope, `top` the module's."""
+
+    __slots__ = ("base_facts", "calls", "file", "func", "handlers", "locals", "outer", "owner", "receiver", "redirect", "returns", "top", "vars", "yields")
+
+    def __init__(self, file: File, outer: Union[Frame, None], calls: tuple[Site, ...]) -> None:
+        self.file = file
+        self.outer = outer
+        self.top: Frame = outer.top if outer is not None else self
+        self.vars: dict[Any, Any] = {}
+        self.locals: frozenset[str] = frozenset()
+        self.redirect: dict[str, Frame] = {}
+        self.returns: list[tuple[Facts, Value]] = []
+        self.yields: list[Value] = []
+        self.handlers: list[Callable[[Value], Value]] = []
+        self.receiver: Union[Value, None] = None
+        self.owner: Union[ClassVal, None] = None
+        self.func: Union[r.Function, r.Lambda, None] = None
+        self.calls = calls
+        self.base_facts: dict[Hashable, bool] = {}
+
+
+class Machine:
+    """Runs a program on abstract values and tells its story.
+
+    `steps` is the budget: the number of records that may still be evaluated for the current entry point.
+    """
+
+    def __init__(self, program: Program, budget: int = 400_000) -> None:
+        self.program = program
+        self.budget = budget
+        self.steps = budget
+        self.namespaces: dict[str, Frame] = {}
+        self.loading: set[str] = set()
+        self.story = Story("", script=False)
+        self.block = self.story.root
+        self.loop: Union[Loop, None] = None
+        self.facts: dict[Hashable, bool] = {}
+        self.journal: list[tuple[Any, Any, Any]] = []
+        self.depth = 0
+        self.active: list[object] = []
+        self.calls: tuple[Site, ...] = ()
+        self.grad = True
+        self.networks: list[Value] = []
+        self.warming = 0
+        self.reached: set[tuple[str, int]] = set()
+        self.visited: set[tuple[str, int]] = set()
+        self.quiet = 0
+        self.forwards: list[Forward] = []
+        self.guesses: dict[Hashable, Any] = {}
+
+    # --- the story -------------------------------------------------------------------------------------------------
+
+    def begin(self, entry: str, script: bool) -> Story:
+        """Start the story of one entry point with a fresh budget."""
+        self.story = Story(entry, script)
+        self.block = self.story.root
+        self.loop = None
+        self.facts = {}
+        self.journal = []
+        self.depth = 0
+        self.active = []
+        self.calls = ()
+        self.grad = True
+        self.networks = []
+        self.warming = 0
+        self.forwards = []
+        self.steps = self.budget
+        return self.story
+
+    def tell(self, event: Event) -> None:
+        event.calls = self.calls
+        self.block.items.append(event)
+
+    def spend(self) -> None:
+        self.steps -= 1
+        if self.steps < 0:
+            raise BudgetSpent
+
+    # --- the journal -----------------------------------------------------------------------------------------------
+
+    def set(self, container: dict[Any, Any], key: Any, value: Any) -> None:
+        """Write a slot of a frame or heap object so that it can be undone."""
+        self.journal.append((container, key, container.get(key, _MISSING)))
+        container[key] = value
+
+    def remove(self, container: dict[Any, Any], key: Any) -> None:
+        if key in container:
+            self.journal.append((container, key, container[key]))
+            del container[key]
+
+    def assign(self, obj: object, slot: str, value: Any) -> None:
+        """Write a slot of a value object (the items of a list, a flag) so that it can be undone."""
+        self.journal.append((obj, slot, getattr(obj, slot)))
+        setattr(obj, slot, value)
+
+    @staticmethod
+    def _write(container: Any, key: Any, value: Any) -> None:
+        if isinstance(container, dict):
+            if value is _MISSING:
+                container.pop(key, None)
+            else:
+                container[key] = value
+        else:
+            setattr(container, key, value)
+
+    @staticmethod
+    def _read(container: Any, key: Any) -> Any:
+        return container.get(key, _MISSING) if isinstance(container, dict) else getattr(container, key)
+
+    def fork(self, arms: Sequence[tuple[Facts, Callable[[], Result]]], site: Site) -> list[tuple[Facts, Result]]:
+        """Run each arm from the present state; join the states of those that fall through; return what each gave.
+
+        Arms that contradict what is already decided are not run.
+        """
+        taken = [(facts, thunk) for facts, thunk in arms if self.possible(facts)]
+        if len(taken) == 1:
+            before = self.facts
+            self.facts = {**before, **dict(taken[0][0])}
+            result = taken[0][1]()
+            if not isinstance(result, str):
+                self.facts = before
+            return [(taken[0][0], result)]
+        node = Arms(site)
+        outer_block, outer_facts, outer_journal, outer_grad = self.block, self.facts, self.journal, self.grad
+        results: list[tuple[Facts, Result]] = []
+        deltas: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]], bool]] = []
+        for facts, thunk in taken:
+            self.block = Block()
+            self.journal = []
+            self.facts = {**outer_facts, **dict(facts)}
+            self.grad = outer_grad
+            result = thunk()
+            node.arms.append((facts, self.block))
+            delta = {(id(container), key): (container, key, self._read(container, key)) for container, key, _ in self.journal}
+            for container, key, old in reversed(self.journal):
+                self._write(container, key, old)
+            deltas.append((facts, delta, not isinstance(result, str)))
+            results.append((facts, result))
+        self.block, self.facts, self.journal, self.grad = outer_block, outer_facts, outer_journal, outer_grad
+        if any(block.items for _, block in node.arms):
+            self.block.items.append(node)
+        falling = [(facts, delta) for facts, delta, falls in deltas if falls]
+        if not falling and deltas:
+            falling = [deltas[-1][:2]]
+        self._join(falling)
+        if len(falling) == 1 and len(deltas) > 1:
+            self.facts = {**outer_facts, **dict(falling[0][0])}
+        return results
+
+    def possible(self, facts: Facts) -> bool:
+        return conjunction(tuple(self.facts.items()), facts) is not None if facts else True
+
+    def _join(self, falling: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]]]]) -> None:
+        slots: dict[tuple[int, Any], tuple[Any, Any]] = {}
+        for _, delta in falling:
+            for slot, (container, key, _) in delta.items():
+                slots.setdefault(slot, (container, key))
+        for slot, (container, key) in slots.items():
+            current = self._read(container, key)
+            values = [(facts, delta[slot][2] if slot in delta else current) for facts, delta in falling]
+            joined = join_slot(values)
+            if joined is not current:
+                self.journal.append((container, key, current))
+                self._write(container, key, joined)
+
+    # --- conditions ------------------------------------------------------------------------------------------------
+
+    def settle(self, value: Value) -> Value:
+        """A choice, as far as the present conditions leave it open."""
+        if not isinstance(value, Choice) or not self.facts:
+            return value
+        known = tuple(self.facts.items())
+        left = [(facts, part) for facts, part in value.alternatives if conjunction(known, facts) is not None]
+        if len(left) == len(value.alternatives) or not left:
+            return value
+        return choice(left)
+
+    def each(self, value: Value, site: Site, act: Callable[[Value], Value]) -> Value:
+        """Do something with a value; with a choice, do it once for each alternative and join."""
+        value = self.settle(value)
+        if not isinstance(value, Choice):
+            return act(value)
+        arms: list[tuple[Facts, Callable[[], Result]]] = [(facts, lambda part=part: act(part)) for facts, part in value.alternatives]  # type: ignore[misc]
+        return joined(self.fork(arms, site))
+
+    # --- exits -----------------------------------------------------------------------------------------------------
+
+    def exit(self, site: Site, kind: str) -> str:
+        self.tell(Exit(site, kind))
+        return kind
+
+    def since(self, frame: Frame) -> Facts:
+        """The conditions decided since the frame was entered."""
+        return tuple((key, decided) for key, decided in self.facts.items() if frame.base_facts.get(key) is not decided)
+
+    def open_scope(self, site: Site) -> tuple[Scope, Block]:
+        scope = Scope(site)
+        outer = self.block
+        self.block = scope.body
+        return scope, outer
+
+    def close_scope(self, scope: Scope, outer: Block) -> None:
+        self.block = outer
+        if has_events(scope.body):
+            outer.items.append(scope)
+
+
+def has_events(block: Block) -> bool:
+    """Whether anything but exits happens in a block."""
+    for item in block.items:
+        if isinstance(item, Exit):
+            continue
+        if isinstance(item, Event) or (isinstance(item, Arms) and any(has_events(arm) for _, arm in item.arms)):
+            return True
+        if isinstance(item, (Loop, Scope)) and has_events(item.body):
+            return True
+    return False
+
+
+def joined(results: Sequence[tuple[Facts, Result]]) -> Value:
+    """The values of arms, as one."""
+    values = [(facts, result) for facts, result in results if isinstance(result, Value)]
+    return choice(values) if values else Unknown()
+
+
+def join_slot(values: list[tuple[Facts, Any]]) -> Any:
+    """One slot after a branch. A name that only some arms define is taken as defined; lists are joined item by item."""
+    defined = [(facts, value) for facts, value in values if value is not _MISSING]
+    if not defined:
+        return _MISSING
+    first = defined[0][1]
+    if all(value is first for _, value in defined):
+        return first
+    if isinstance(first, list):
+        return _join_lists(defined)
+    if isinstance(first, Value):
+        return choice(defined)
+    if isinstance(first, bool):
+        return any(value for _, value in defined)
+    return first
+
+
+def _join_lists(values: list[tuple[Facts, list[Any]]]) -> list[Any]:
+    longest = max(len(items) for _, items in values)
+    out: list[Any] = []
+    for index in range(longest):
+        column = [(facts, items[index] if index < len(items) else ABSENT) for facts, items in values]
+        named = next((entry for _, entry in column if isinstance(entry, tuple)), None)
+        if named is None:
+            out.append(choice(column))
+        else:
+            parts: list[tuple[Facts, Value]] = [(facts, entry[1] if isinstance(entry, tuple) else ABSENT) for facts, entry in column]
+            out.append((named[0], choice(parts)))
+    return out
+
+

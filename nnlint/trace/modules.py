@@ -1,0 +1,101 @@
+"""Imports: project files are run once for their names; everything else is a library's, by qualified name."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from nnlint import records as r
+from nnlint.program import File
+from nnlint.trace import attributes, statements
+from nnlint.trace.machine import Frame, Machine
+from nnlint.trace.story import Block
+from nnlint.trace.values import Const, External, ModuleVal, Unknown, Value
+
+
+def namespace(m: Machine, path: str) -> Union[Frame, None]:
+    """The names of a project file, as an import would leave them; None where the file was not lowered."""
+    if path in m.namespaces:
+        return m.namespaces[path]
+    file = m.program.files.get(path)
+    if file is None:
+        return None
+    frame = Frame(file, None, ())
+    m.namespaces[path] = frame
+    frame.vars["__name__"] = Const(path)
+    kept = m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls
+    m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = Block(), None, {}, True, [], 1, [], ()
+    statements.run(m, file.module.body, frame)
+    m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = kept
+    return frame
+
+
+def main(m: Machine, file: File) -> Frame:
+    """Run a file as the script."""
+    frame = Frame(file, None, ())
+    frame.vars["__name__"] = Const("__main__")
+    statements.run(m, file.module.body, frame)
+    return frame
+
+
+def module(m: Machine, path: str) -> Value:
+    return ModuleVal(m.program.files.get(path), path)
+
+
+def bind_import(m: Machine, name: str, asname: Union[str, None], frame: Frame) -> None:
+    """`import a.b.c` binds `a`; `import a.b.c as x` binds the module itself."""
+    head = name.split(".")[0]
+    if asname is not None:
+        path = m.program.absolute(frame.file, name)
+        m.set(frame.vars, asname, module(m, path) if path is not None else External(attributes.canonical(name)))
+        return
+    path = m.program.absolute(frame.file, head)
+    m.set(frame.vars, head, module(m, path) if path is not None else External(head))
+
+
+def bind_import_from(m: Machine, node: r.ImportFrom, frame: Frame) -> None:
+    """`from x import a, b as c` and `from x import *`."""
+    if node.level:
+        path = m.program.relative(frame.file, node.module, node.level)
+    else:
+        path = m.program.absolute(frame.file, node.module)
+    for alias in node.names:
+        if alias.name == "*":
+            _star(m, path, node.module, frame)
+            continue
+        if path is not None:
+            value = member(m, path, alias.name)
+        elif node.level:
+            value = Unknown(label=alias.name)
+        else:
+            value = External(attributes.canonical(f"{node.module}.{alias.name}"))
+        m.set(frame.vars, alias.asname or alias.name, value)
+
+
+def member(m: Machine, path: str, name: str) -> Value:
+    """A name of a project module, or a submodule of a package."""
+    names = namespace(m, path)
+    if names is not None and name in names.vars:
+        return names.vars[name]  # type: ignore[no-any-return]
+    inside = m.program.inside(m.program.package(path), name) if not path.endswith(".py") or path.endswith("__init__.py") else None
+    if inside is not None:
+        return module(m, inside)
+    if names is not None:
+        for library in names.vars.get("*", ()):
+            found = attributes.library_name(library, name)
+            if found is not None:
+                return found
+    return Unknown(("member", path, name), name)
+
+
+def _star(m: Machine, path: Union[str, None], name: str, frame: Frame) -> None:
+    if path is None:
+        m.set(frame.vars, "*", (*frame.vars.get("*", ()), attributes.canonical(name)))
+        return
+    names = namespace(m, path)
+    if names is None:
+        return
+    for key, value in list(names.vars.items()):
+        if key == "*":
+            m.set(frame.vars, "*", (*frame.vars.get("*", ()), *value))
+        elif not key.startswith("_"):
+            m.set(frame.vars, key, value)

@@ -1,0 +1,497 @@
+"""Runs statements: control flow, assignment, loops, and what they tell the story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Union
+
+import msgspec
+
+from nnlint import records as r
+from nnlint.findings import Site
+from nnlint.trace import attributes, calls, expressions, iteration, modules
+from nnlint.trace.machine import ABSENT, Frame, Machine, has_events
+from nnlint.trace.story import Block, Loop
+from nnlint.trace.values import (
+    NONE,
+    Bound,
+    ClassVal,
+    Facts,
+    FuncVal,
+    ListVal,
+    Obj,
+    Range,
+    Service,
+    Unknown,
+    Value,
+    birth,
+    choice,
+    key_of,
+)
+
+Status = Union[None, str]
+
+
+def run(m: Machine, body: Sequence[r.Stmt], frame: Frame) -> Status:
+    """Run statements in order; None when control falls through, else the kind of exit."""
+    for statement in body:
+        m.spend()
+        status = _RUN[type(statement)](m, statement, frame)
+        if status is not None:
+            return status
+    return None
+
+
+def site_of(node: r.Node, frame: Frame) -> Site:
+    return Site(frame.file.key, node.at)
+
+
+# --- simple statements -------------------------------------------------------------------------------------------
+
+
+def _expression(m: Machine, node: r.ExprStmt, frame: Frame) -> Status:
+    expressions.evaluate(m, node.value, frame)
+    return None
+
+
+def _assign(m: Machine, node: r.Assign, frame: Frame) -> Status:
+    if node.value is None:
+        return None
+    value = expressions.evaluate(m, node.value, frame)
+    for target in node.targets:
+        bind(m, target, value, frame)
+    return None
+
+
+def _augment(m: Machine, node: r.AugAssign, frame: Frame) -> Status:
+    old = expressions.evaluate(m, node.target, frame)
+    added = expressions.evaluate(m, node.value, frame)
+    site = site_of(node, frame)
+    settled = m.settle(old)
+    if isinstance(settled, ListVal) and node.op == "+":
+        attributes.extend(m, settled, added, site)
+        return None
+    bind(m, node.target, expressions.binary(m, node.op, old, added, site), frame)
+    return None
+
+
+def bind(m: Machine, target: r.Expr, value: Value, frame: Frame) -> None:
+    """Assign a value to a target."""
+    if isinstance(target, r.Name):
+        if isinstance(value, Obj) and not value.label:
+            value.label = target.id
+        scope = frame.redirect.get(target.id, frame)
+        m.set(scope.vars, target.id, value)
+        return
+    if isinstance(target, (r.Tuple, r.List)):
+        _unpack(m, target.items, value, frame)
+        return
+    if isinstance(target, r.Starred):
+        bind(m, target.value, value, frame)
+        return
+    site = site_of(target, frame)
+    if isinstance(target, r.Attr):
+        owner = expressions.evaluate(m, target.value, frame)
+        m.each(owner, site, lambda part: _set_attribute(m, part, target.name, value, site))
+    elif isinstance(target, r.Subscript):
+        owner = expressions.evaluate(m, target.value, frame)
+        index = [expressions.evaluate_index(m, part, frame) for part in target.index]
+        m.each(owner, site, lambda part: _set_item(m, part, index, value, site))
+
+
+def _set_attribute(m: Machine, owner: Value, name: str, value: Value, site: Site) -> Value:
+    attributes.put(m, owner, name, value, site)
+    return NONE
+
+
+def _set_item(m: Machine, owner: Value, index: list[Any], value: Value, site: Site) -> Value:
+    attributes.put_item(m, owner, index, value, site)
+    return NONE
+
+
+def _unpack(m: Machine, targets: tuple[r.Expr, ...], value: Value, frame: Frame) -> None:
+    value = m.settle(value)
+    site = site_of(targets[0], frame) if targets else Site(frame.file.key, 0)
+    starred = next((index for index, target in enumerate(targets) if isinstance(target, r.Starred)), None)
+    if isinstance(value, expressions.Choice):
+        columns = [(facts, attributes.unpacked(m, part, len(targets), starred, site)) for facts, part in value.alternatives]
+        for index, target in enumerate(targets):
+            bind(m, target, choice([(facts, parts[index]) for facts, parts in columns]), frame)
+        return
+    for target, part in zip(targets, attributes.unpacked(m, value, len(targets), starred, site)):
+        bind(m, target, part, frame)
+
+
+def _delete(m: Machine, node: r.Delete, frame: Frame) -> Status:
+    for target in node.targets:
+        if isinstance(target, r.Name):
+            m.remove(frame.vars, target.id)
+        elif isinstance(target, r.Subscript):
+            owner = m.settle(expressions.evaluate(m, target.value, frame))
+            index = [expressions.evaluate_index(m, part, frame) for part in target.index]
+            attributes.delete_item(m, owner, index)
+    return None
+
+
+def _return(m: Machine, node: r.Return, frame: Frame) -> Status:
+    value = expressions.evaluate(m, node.value, frame) if node.value is not None else NONE
+    frame.returns.append((m.since(frame), value))
+    return m.exit(site_of(node, frame), "return")
+
+
+def _raise(m: Machine, node: r.Raise, frame: Frame) -> Status:
+    return m.exit(site_of(node, frame), "raise")
+
+
+def _break(m: Machine, node: r.Break, frame: Frame) -> Status:
+    return m.exit(site_of(node, frame), "break")
+
+
+def _continue(m: Machine, node: r.Continue, frame: Frame) -> Status:
+    return m.exit(site_of(node, frame), "continue")
+
+
+def _scope(m: Machine, node: r.Scope, frame: Frame) -> Status:
+    for name in node.names:
+        scope = frame.top
+        if node.kind == "nonlocal":
+            outer = frame.outer
+            while outer is not None and name not in outer.vars:
+                outer = outer.outer
+            scope = outer or frame.top
+        frame.redirect[name] = scope
+    return None
+
+
+def _assert(m: Machine, node: r.Assert, frame: Frame) -> Status:
+    expressions.evaluate(m, node.test, frame)
+    return None
+
+
+# --- definitions -------------------------------------------------------------------------------------------------
+
+
+def _function(m: Machine, node: r.Function, frame: Frame) -> Status:
+    defaults = {p.name: expressions.evaluate(m, p.default, frame) for p in node.params if p.default is not None}
+    scope = frame
+    while scope.vars.get("<class>") and scope.outer is not None:
+        scope = scope.outer
+    func = FuncVal(node, frame.file, scope, defaults)
+    value: Value = func
+    for decorator in reversed(node.decorators):
+        value = calls.decorate(m, value, func, decorator, frame)
+    m.set(frame.vars, node.name, value)
+    return None
+
+
+def _class(m: Machine, node: r.Class, frame: Frame) -> Status:
+    bases: list[Value] = []
+    for base in node.bases:
+        if base.keyword is None and base.star == "":
+            found = m.settle(expressions.evaluate(m, base.value, frame))
+            bases.append(found)
+    cls = ClassVal(node, frame.file, frame, tuple(bases))
+    inner = Frame(frame.file, frame, frame.calls)
+    inner.vars["<class>"] = True
+    inner.vars.update({"__class__": cls})
+    run(m, node.body, inner)
+    for name, value in inner.vars.items():
+        if name in ("<class>", "__class__"):
+            continue
+        own = value.func if isinstance(value, Bound) else value
+        if isinstance(own, FuncVal) and own.owner is None:
+            own.owner = cls
+        cls.attrs[name] = value
+    m.set(frame.vars, node.name, cls)
+    return None
+
+
+def _import(m: Machine, node: r.Import, frame: Frame) -> Status:
+    for alias in node.names:
+        modules.bind_import(m, alias.name, alias.asname, frame)
+    return None
+
+
+def _import_from(m: Machine, node: r.ImportFrom, frame: Frame) -> Status:
+    modules.bind_import_from(m, node, frame)
+    return None
+
+
+# --- branches ----------------------------------------------------------------------------------------------------
+
+
+def _if(m: Machine, node: r.If, frame: Frame) -> Status:
+    test = expressions.evaluate(m, node.test, frame)
+    decided = expressions.truth(m, test)
+    if isinstance(decided, bool):
+        return run(m, node.body if decided else node.orelse, frame)
+    return branch(
+        m,
+        [
+            (expressions.conditions(m, test, True), lambda: run(m, node.body, frame)),
+            (expressions.conditions(m, test, False), lambda: run(m, node.orelse, frame)),
+        ],
+        site_of(node, frame),
+    )
+
+
+def branch(m: Machine, arms: list[tuple[Facts, Callable[[], Status]]], site: Site) -> Status:
+    """Run the arms of a branch; an exit only where all arms exit."""
+    results = m.fork(arms, site)
+    statuses = [result for _, result in results]
+    if any(status is None for status in statuses):
+        return None
+    return str(statuses[0]) if len(set(statuses)) == 1 else "return" if "return" in statuses else str(statuses[0])
+
+
+def _match(m: Machine, node: r.Match, frame: Frame) -> Status:
+    subject = m.settle(expressions.evaluate(m, node.subject, frame))
+    site = site_of(node, frame)
+    arms: list[tuple[Facts, Callable[[], Status]]] = []
+    excluded: Facts = ()
+    for case in node.cases:
+        facts: Facts = excluded
+        if case.pattern is not None:
+            test = expressions.compare(m, "==", subject, m.settle(expressions.evaluate(m, case.pattern, frame)), site)
+            decided = expressions.truth(m, test)
+            if decided is False:
+                continue
+            if decided is True:
+                arms.append((facts, lambda case=case: run(m, case.body, frame)))  # type: ignore[misc]
+                break
+            facts = excluded + expressions.conditions(m, test, True)
+            excluded = excluded + expressions.conditions(m, test, False)
+        else:
+            key = ("case", node.at, case.at, birth())
+            m.story.ages[key] = birth()
+            facts = (*excluded, (key, True)) if not case.wildcard else excluded
+            excluded = (*excluded, (key, False)) if not case.wildcard else excluded
+        for name in case.names:
+            m.set(frame.vars, name, subject if case.wildcard else Unknown(label=name))
+        arms.append((facts, lambda case=case: run(m, case.body, frame)))  # type: ignore[misc]
+        if case.wildcard:
+            break
+    else:
+        arms.append((excluded, lambda: None))
+    return branch(m, arms, site) if arms else None
+
+
+def _try(m: Machine, node: r.Try, frame: Frame) -> Status:
+    status = run(m, node.body, frame)
+    importing = all(isinstance(part, (r.Import, r.ImportFrom, r.Assign)) for part in node.body)
+    if node.handlers and not importing:
+        status = _handlers(m, node, frame, status)
+    elif status is None:
+        status = run(m, node.orelse, frame)
+    final = run(m, node.final, frame)
+    return final or status
+
+
+def _handlers(m: Machine, node: r.Try, frame: Frame, status: Status) -> Status:
+    """After the body: either nothing was raised, or one of the handlers runs. An exit of the body stands for the quiet way."""
+    site = site_of(node, frame)
+    key = ("raised", node.at, birth())
+    m.story.ages[key] = birth()
+    arms: list[tuple[Facts, Callable[[], Status]]] = []
+    if status is None:
+        arms.append((((key, False),), lambda: run(m, node.orelse, frame)))
+    elif status == "raise":
+        pass
+    else:
+        return status
+    for index, handler in enumerate(node.handlers):
+        arms.append((((key, True), ((key, index), True)), lambda handler=handler: _handle(m, handler, frame)))  # type: ignore[misc]
+    return branch(m, arms, site)
+
+
+def _handle(m: Machine, handler: r.Handler, frame: Frame) -> Status:
+    if handler.name is not None:
+        m.set(frame.vars, handler.name, Unknown(label=handler.name))
+    return run(m, handler.body, frame)
+
+
+# --- loops -------------------------------------------------------------------------------------------------------
+
+_TRAINING = frozenset({"backward", "step", "zero_grad", "eval", "train"})
+
+
+def _for(m: Machine, node: r.For, frame: Frame) -> Status:
+    source = m.settle(expressions.evaluate(m, node.iter, frame))
+    if isinstance(source, expressions.Choice):
+        source = source.alternatives[0][1] if all(iteration.yields_batches(part) for _, part in source.alternatives) else source
+    known = iteration.items(m, source)
+    site = site_of(node, frame)
+    if known is not None and _unrolls(source, known, node):
+        return _unrolled(m, node, known, frame)
+    status = repeat(
+        m,
+        site,
+        frame,
+        lambda: bind(m, node.target, iteration.element(m, source, site), frame),
+        node.body,
+        source_key(source),
+        iteration.yields_batches(source),
+    )
+    return status or run(m, node.orelse, frame)
+
+
+def source_key(source: Value) -> Any:
+    """Identifies the data that a loop walks over."""
+    if isinstance(source, Service):
+        return ("loader", source.id)
+    if isinstance(source, iteration.Batches):
+        return source_key(source.parts[0]) if source.parts else None
+    return ("element-of", key_of(source))
+
+
+def _unrolls(source: Value, known: list[Value], node: r.For) -> bool:
+    if len(known) <= 1:
+        return len(known) == 1 and not isinstance(source, Range)
+    trains = any(isinstance(part, r.Attr) and part.name in _TRAINING for statement in node.body for part in walk(statement))
+    if isinstance(source, Range) or _counted(source):
+        return not trains and len(known) <= 16
+    return len(known) <= (6 if trains else iteration.UNROLLED)
+
+
+def _counted(source: Value) -> bool:
+    return isinstance(source, iteration.Batches) and any(isinstance(part, Range) for part in source.parts)
+
+
+def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Status:
+    """One pass for each item, each in a loop node of its own so that `break` and `continue` stay inside."""
+    site = site_of(node, frame)
+    previous: Union[Value, None] = None
+    twice = False
+    for item in known:
+        if item is ABSENT:
+            continue
+        if item is previous:
+            if twice:
+                continue
+            twice = True
+        else:
+            twice = False
+        previous = item
+        loop = Loop(site, m.loop, None, batches=False)
+        loop.once = True
+        status = _round(m, loop, lambda item=item: bind(m, node.target, item, frame), node.body, frame)  # type: ignore[misc]
+        if status in ("return", "raise"):
+            return status
+        if status == "break":
+            break
+    return run(m, node.orelse, frame)
+
+
+def _round(m: Machine, loop: Loop, begin: Callable[[], None], body: Sequence[r.Stmt], frame: Frame) -> Status:
+    outer_block, outer_facts = m.block, m.facts
+    m.block = loop.body
+    loop.start = birth()
+    if not loop.once:
+        m.loop = loop
+    begin()
+    status = run(m, body, frame)
+    m.loop = loop.parent
+    m.block, m.facts = outer_block, outer_facts
+    if has_events(loop.body) or any(True for _ in loop.body.items):
+        m.block.items.append(loop)
+    return status
+
+
+def repeat(
+    m: Machine, site: Site, frame: Frame, begin: Callable[[], None], body: Sequence[r.Stmt], data: Any, batches: bool
+) -> Status:
+    """A loop of unknown length: once to learn what flows round, then once for the story. It is taken to run at least once."""
+    if not m.warming:
+        m.warming += 1
+        outer_block, outer_facts, outer_journal = m.block, m.facts, m.journal
+        m.block, m.journal = Block(), []
+        returns, yields = len(frame.returns), len(frame.yields)
+        warm = Loop(site, m.loop, data, batches)
+        _round(m, warm, begin, body, frame)
+        del frame.returns[returns:]
+        del frame.yields[yields:]
+        changed = m.journal
+        m.block, m.facts, m.journal = outer_block, outer_facts, outer_journal + changed
+        m.warming -= 1
+        _carry(m, changed, warm)
+    loop = Loop(site, m.loop, data, batches)
+    status = _round(m, loop, begin, body, frame)
+    if loop.body.items and not has_events(loop.body):
+        m.block.items.remove(loop)
+    return status if status in ("return", "raise") else None
+
+
+def _carry(m: Machine, changed: list[tuple[Any, Any, Any]], loop: Loop) -> None:
+    """At the head of the second round a slot holds what it held before the loop, or what the first round left."""
+    first: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}
+    for container, key, old in changed:
+        first.setdefault((id(container), key), (container, key, old))
+    mark = ("first round", loop.start)
+    m.story.ages[mark] = loop.start
+    for container, key, old in first.values():
+        now = m._read(container, key)
+        if not isinstance(old, Value) or not isinstance(now, Value) or old is now:
+            continue
+        m.journal.append((container, key, now))
+        m._write(container, key, choice([(((mark, True),), old), (((mark, False),), now)]))
+
+
+def _while(m: Machine, node: r.While, frame: Frame) -> Status:
+    site = site_of(node, frame)
+
+    def begin() -> None:
+        test = expressions.evaluate(m, node.test, frame)
+        m.facts = {**m.facts, **dict(expressions.conditions(m, test, True))}
+
+    if expressions.truth(m, expressions.evaluate(m, node.test, frame)) is False:
+        return run(m, node.orelse, frame)
+    status = repeat(m, site, frame, begin, node.body, None, False)
+    return status or run(m, node.orelse, frame)
+
+
+# --- with --------------------------------------------------------------------------------------------------------
+
+
+def _with(m: Machine, node: r.With, frame: Frame) -> Status:
+    outcome: list[Status] = [None]
+
+    def enter(index: int) -> None:
+        if index == len(node.items):
+            outcome[0] = run(m, node.body, frame)
+            return
+        item = node.items[index]
+        manager = m.settle(expressions.evaluate(m, item.value, frame))
+
+        def inside(value: Value) -> Value:
+            if item.target is not None:
+                bind(m, item.target, value, frame)
+            enter(index + 1)
+            return Unknown()
+
+        calls.within(m, manager, site_of(item.value, frame), inside)
+
+    before = m.facts
+    enter(0)
+    if outcome[0] is None:
+        m.facts = before
+    return outcome[0]
+
+
+_RUN: dict[type, Callable[[Machine, Any, Frame], Status]] = {
+    r.ExprStmt: _expression, r.Assign: _assign, r.AugAssign: _augment, r.Return: _return, r.If: _if, r.For: _for, r.While: _while,
+    r.With: _with, r.Try: _try, r.Match: _match, r.Function: _function, r.Class: _class, r.Import: _import, r.ImportFrom: _import_from,
+    r.Scope: _scope, r.Delete: _delete, r.Raise: _raise, r.Assert: _assert, r.Break: _break, r.Continue: _continue,
+}  # fmt: skip
+
+
+def walk(node: Any) -> Iterator[r.Node]:
+    """All records below a record, itself included."""
+    if isinstance(node, r.Node):
+        yield node
+        for field in msgspec.structs.fields(node):
+            yield from walk(getattr(node, field.name))
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from walk(part)
+
+

@@ -1,0 +1,245 @@
+"""The story of a training program: what happened, in order, with its branches, loops and calls.
+
+The interpreter tells it; rules ask it. The tree keeps alternatives apart (`Arms`) and repetition visible (`Loop`), so that questions
+such as "is there a way round the loop without zeroing?" are answered on the tree (`nnlint.trace.typestate`) and not on source text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Union
+
+from nnlint.findings import Site
+from nnlint.knowledge.schema import Loss
+
+if TYPE_CHECKING:
+    from nnlint.trace.layout import Relabel
+    from nnlint.trace.values import Facts, Network, Optimizer, Params, Tensor, Value
+
+
+class Event:
+    """Something that happened at a site; `calls` are the sites of the calls that led there, outermost first."""
+
+    __slots__ = ("calls", "site")
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.calls: tuple[Site, ...] = ()
+
+
+class Forward(Event):
+    """A network was called from outside any network. `grad` is False under `no_grad`; `data` names the data that went in.
+
+    `judged` says that the output was compared with something: a loss, an arg max, a comparison.
+    """
+
+    __slots__ = ("data", "grad", "judged", "loop", "network", "output", "synthetic")
+
+    def __init__(self, site: Site, network: Value, grad: bool, data: frozenset[Hashable], loop: Union[Loop, None], synthetic: bool) -> None:
+        super().__init__(site)
+        self.network = network
+        self.grad = grad
+        self.data = data
+        self.loop = loop
+        self.output: Union[Value, None] = None
+        self.synthetic = synthetic
+        self.judged = False
+
+
+class LossCall(Event):
+    """A loss was computed. `source` is the module that applied it, if any."""
+
+    __slots__ = ("grad", "input", "loss", "output", "source", "target")
+
+    def __init__(self, site: Site, loss: Loss, input: Value, target: Union[Value, None], output: Tensor, source: Union[Network, None]) -> None:
+        super().__init__(site)
+        self.loss = loss
+        self.input = input
+        self.target = target
+        self.output = output
+        self.grad = True
+        self.source = source
+
+
+class Backward(Event):
+    """Gradients are added. `networks` are those reached, None where that is not known."""
+
+    __slots__ = ("forwards", "loss", "networks", "seen")
+
+    def __init__(
+        self, site: Site, loss: Value, networks: Union[frozenset[Value], None], forwards: frozenset[Forward], seen: frozenset[Forward]
+    ) -> None:
+        super().__init__(site)
+        self.loss = loss
+        self.networks = networks
+        self.forwards = forwards
+        self.seen = seen
+
+
+class Step(Event):
+    __slots__ = ("optimizer",)
+
+    def __init__(self, site: Site, optimizer: Optimizer) -> None:
+        super().__init__(site)
+        self.optimizer = optimizer
+
+
+class Zero(Event):
+    """Gradients are set to zero or None: those of `params` (None networks: of everything)."""
+
+    __slots__ = ("params", "sure")
+
+    def __init__(self, site: Site, params: Params, sure: bool = True) -> None:
+        super().__init__(site)
+        self.params = params
+        self.sure = sure
+
+
+class GradUse(Event):
+    """Gradients are read or written by the program itself."""
+
+    __slots__ = ("params",)
+
+    def __init__(self, site: Site, params: Params) -> None:
+        super().__init__(site)
+        self.params = params
+
+
+class Mode(Event):
+    """`network` is switched to training (True) or evaluation (False) mode; None where that is not known; a key where the mode is that
+    which was read before, or depends on a condition."""
+
+    __slots__ = ("key", "mode", "negated", "network")
+
+    def __init__(self, site: Site, network: Value, mode: Union[bool, None], key: Hashable = None, negated: bool = False) -> None:
+        super().__init__(site)
+        self.network = network
+        self.mode = mode
+        self.key = key
+        self.negated = negated
+
+
+class ModeRead(Event):
+    __slots__ = ("key", "network")
+
+    def __init__(self, site: Site, network: Value, key: Hashable) -> None:
+        super().__init__(site)
+        self.network = network
+        self.key = key
+
+
+class Escape(Event):
+    """Objects were handed to code that was not followed: anything may have been done to them."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, site: Site, values: tuple[Value, ...]) -> None:
+        super().__init__(site)
+        self.values = values
+
+
+class Relabelled(Event):
+    """A view that pretends another order of the axes."""
+
+    __slots__ = ("after", "before", "method", "relabel", "tensor")
+
+    def __init__(self, site: Site, relabel: Relabel, tensor: Value, method: str) -> None:
+        super().__init__(site)
+        self.relabel = relabel
+        self.tensor = tensor
+        self.method = method
+
+
+class Normalised(Event):
+    """A normalisation that cancels a per-channel constant was applied to `input`."""
+
+    __slots__ = ("input", "norm")
+
+    def __init__(self, site: Site, norm: Value, input: Tensor) -> None:
+        super().__init__(site)
+        self.norm = norm
+        self.input = input
+
+
+class Exit(Event):
+    """`kind` is "return", "break", "continue" or "raise"."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, site: Site, kind: str) -> None:
+        super().__init__(site)
+        self.kind = kind
+
+
+class Block:
+    __slots__ = ("items",)
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+
+
+class Arms:
+    """Alternatives; each with the conditions that lead to it."""
+
+    __slots__ = ("arms", "site")
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.arms: list[tuple[Facts, Block]] = []
+
+
+class Loop:
+    """A body that repeats. `data` identifies the iterable where it yields batches; conditions born after `start` vary between rounds.
+    `once` marks one unrolled round: it does not repeat.
+    """
+
+    __slots__ = ("batches", "body", "data", "once", "parent", "site", "start")
+
+    def __init__(self, site: Site, parent: Union[Loop, None], data: Hashable, batches: bool) -> None:
+        self.site = site
+        self.body = Block()
+        self.parent = parent
+        self.data = data
+        self.batches = batches
+        self.start = 0
+        self.once = False
+
+
+class Scope:
+    """The body of a call: a `return` ends it."""
+
+    __slots__ = ("body", "site")
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.body = Block()
+
+
+Item = Union[Event, Arms, Loop, Scope]
+
+
+class Story:
+    """One run of the program from one entry point.
+
+    `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
+    (`i % k == 0`).
+    """
+
+    def __init__(self, entry: str, script: bool) -> None:
+        self.entry = entry
+        self.script = script
+        self.root = Block()
+        self.ages: dict[Hashable, int] = {}
+        self.counters: set[Hashable] = set()
+        self.cut = False
+
+    def events(self, block: Union[Block, None] = None) -> Iterator[Event]:
+        """All events in order, whatever the branch."""
+        for item in (block or self.root).items:
+            if isinstance(item, Event):
+                yield item
+            elif isinstance(item, Arms):
+                for _, arm in item.arms:
+                    yield from self.events(arm)
+            else:
+                yield from self.events(item.body)
