@@ -328,9 +328,8 @@ class Layout:
         shown = range(layout.start, layout.start + top + 1 - len(prefix))
         middle = (*((hidden.atom(n),) for n in shown), (hidden.atom((shown.stop, layout.end)),))
         outcomes.append(judge(prefix + middle + tail, target))
-        possible = [outcome for outcome in outcomes if outcome.consistent]
-        if not possible:
-            return outcomes[-1]
+        least = min(outcome.doubt for outcome in outcomes)
+        possible = [outcome for outcome in outcomes if outcome.doubt == least]
         return next((outcome for outcome in reversed(possible) if outcome.relabel is None), possible[-1])
 
     def flatten(self, start: int = 0, end: int = -1) -> Layout:

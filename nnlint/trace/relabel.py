@@ -22,6 +22,12 @@ class AxisKey(NamedTuple):
     place: Union[int, tuple[int, int]]
 
 
+class DerivedKey(NamedTuple):
+    """Identity of a length worked out from others by a formula that the algebra does not follow; it may well be one."""
+
+    formula: tuple[object, ...]
+
+
 class Atom:
     """An axis, or a part of one, that no view has cut yet. Two atoms of equal size are still two.
 
@@ -101,7 +107,9 @@ def spell(sizes: Sequence[Union[Size, None]]) -> str:
 
 
 class Outcome(NamedTuple):
-    consistent: bool
+    """`doubt` is 0 where the totals agree, 1 where they do only if some axes are of size one, 2 where nothing relates them."""
+
+    doubt: int
     axes: tuple[Axis, ...]
     relabel: Union[Relabel, None]
 
@@ -191,6 +199,7 @@ def regrown(atoms: Sequence[Atom]) -> list[Atom]:
 class _Solved(NamedTuple):
     source: list[Mono]
     target: list[Mono]  # the -1 worked out
+    dropped: frozenset[Symbol] = frozenset()  # what has to be one
 
 
 def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved, None]:
@@ -229,7 +238,7 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
         def without(part: Mono) -> Mono:
             return Mono(part.number, {s: p for s, p in part.powers.items() if s not in extra.powers})
 
-        return _Solved([without(m) for m in source], [without(m) for m in given])
+        return _Solved([without(m) for m in source], [without(m) for m in given], frozenset(extra.powers))
     return None
 
 
@@ -294,7 +303,7 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
     if solved is None or groups is None:
         sizes = _sizes(atoms, target)
         cut = Cut(tuple(atoms), sum(1 for size in sizes if size != 1))
-        return Outcome(False, _cut_axes(cut, sizes, any(atom.loose for atom in atoms)), None)
+        return Outcome(2, _cut_axes(cut, sizes, any(atom.loose for atom in atoms)), None)
     sizes = _sizes(atoms, target, solved, groups)
     relabel = None
     result: list[Axis] = [()] * len(target)
@@ -312,7 +321,7 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
         cut = Cut(run, len(group.dims))
         for part, dim in enumerate(group.dims):
             result[dim] = (Atom(sizes[dim], cut, part, loose, any(atom.padded for atom in run)),)
-    return Outcome(True, tuple(result), relabel)
+    return Outcome(1 if any(not _is_hidden(symbol) for symbol in solved.dropped) else 0, tuple(result), relabel)
 
 
 def _cut_axes(cut: Cut, sizes: Sequence[Size], loose: bool) -> tuple[Axis, ...]:
@@ -337,18 +346,22 @@ def _sizes(
             result.append(size)
             continue
         run = next((group.atoms for group in groups if group.dims == [at]), None)
-        if run is None and solved is not None:
-            run = next(([n] for n, part in enumerate(solved.source) if part == solved.target[at] and not part.one), None)
         total = Size.of(1)
-        for atom in atoms if run is None else (atoms[n] for n in run):
-            total = total * atom.size
-        if run is None:
-            if solved is not None and solved.target[at].one:
-                total = Size.of(1)
-            else:
-                for other in target:
-                    if other is not None:
-                        total = total // other
+        if run is not None:
+            for n in run:
+                total = total * atoms[n].size
+        elif solved is None or not solved.target[at].one:
+            left = [atom.size for atom in atoms]
+            below = []
+            for other in target:
+                if other is not None and other in left:
+                    left.remove(other)
+                elif other is not None:
+                    below.append(other)
+            for size in left:
+                total = total * size
+            for size in below:
+                total = total // size
         result.append(total)
     return result
 
@@ -365,9 +378,7 @@ def _relabelled(
     minus = next((at for at, size in enumerate(target) if size is None), None)
     named = {symbol for at, part in enumerate(solved.target) if at != minus for symbol in part.powers}
     inferred = _inferred(atoms, solved, minus)
-    likely = {
-        symbol for at in group.atoms for symbol in solved.source[at].powers if not isinstance(symbol.key, AxisKey) or _was_cut(atoms[at])
-    }
+    likely = {symbol for at in group.atoms for symbol in solved.source[at].powers if _is_chosen(symbol) or _was_cut(atoms[at])}
 
     def weight(part: Mono) -> int:
         """How sure it is that this is not one."""
@@ -410,6 +421,16 @@ def _relabelled(
     return shape._replace(moved=tuple(sizes[dim] for dim in sorted(set(moved))), certain=certain)
 
 
+def _is_hidden(symbol: Symbol) -> bool:
+    """All the axes of a tensor of unknown rank that nobody named, as one; there may be none."""
+    return isinstance(symbol.key, AxisKey) and isinstance(symbol.key.place, tuple)
+
+
+def _is_chosen(symbol: Symbol) -> bool:
+    """A size that the program chose, rather than one that its data has."""
+    return not isinstance(symbol.key, (AxisKey, DerivedKey))
+
+
 def _was_cut(atom: Atom) -> bool:
     return atom.cut is not None and not atom.cut.made
 
@@ -425,8 +446,7 @@ def _inferred(atoms: Sequence[Atom], solved: _Solved, minus: Union[int, None]) -
             total = total * solved.source[end]
             if total == goal:
                 symbols = {symbol for at in range(start, end + 1) for symbol in solved.source[at].powers}
-                hidden = any(isinstance(s.key, AxisKey) and isinstance(s.key.place, tuple) for s in symbols)
-                return set() if hidden else symbols
+                return set() if any(map(_is_hidden, symbols)) else symbols
     return set()
 
 
@@ -505,7 +525,9 @@ def _explain(
     else:
         kind, provable = ("split" if len(open_dims) > len(open_atoms) else "merge"), False
     words = {size: size for size in target if size is not None}
-    source = tuple(words.get(size, size) for size in (axis_size(axis) for axis in axes))
+    absent = {atom for at, atom in enumerate(atoms) if solved.source[at].one}
+    shown = [axis for axis in axes if not axis or not any(map(_is_hidden, axis[0].size.symbols)) or axis[0] not in absent]
+    source = tuple(words.get(size, size) for size in (axis_size(axis) for axis in shown))
     relabel = Relabel(kind, source, tuple(target), ())
     if not provable:
         return relabel
@@ -533,7 +555,8 @@ def _explain(
     order = tuple(pieces.index(piece) for dim in range(len(target)) for piece in taken.get(dim, []))
     if sorted(order) != list(range(len(pieces))):
         return relabel
-    whole = all(len(taken.get(dim, [])) == 1 for dim in range(len(target)))
+    hidden = any(_is_hidden(symbol) for part in solved.source for symbol in part.powers)
+    whole = not hidden and all(len(taken.get(dim, [])) == 1 for dim in range(len(target)))
     return relabel._replace(
         permute=order,
         first=None if tuple(lengths) == source else tuple(lengths),
