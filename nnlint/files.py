@@ -95,8 +95,8 @@ def choose(arguments: Sequence[str], choice: Choice) -> Chosen:
             found.append(path)
     # A file that is reached twice is linted once, under its own name rather than that of a link to it.
     by_file: dict[str, str] = {}
-    for path in sorted(found, key=lambda path: (os.path.islink(path), path)):
-        by_file.setdefault(os.path.realpath(path), path)
+    for real, path in sorted(((os.path.realpath(path), path) for path in found), key=lambda pair: (pair[0] != pair[1], pair[1])):
+        by_file.setdefault(real, path)
     chosen.files = sorted((key(path), Path(path)) for path in by_file.values())
     return chosen
 

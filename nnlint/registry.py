@@ -48,13 +48,16 @@ def catalogue() -> Catalogue:
     """Find all rules; a plug-in that cannot be loaded breaks the run, because a rule that is silently missing looks like clean code."""
     packages = {BUILTIN: "builtin"}
     packages.update({point.value: point.name for point in entry_points(group=GROUP)})
-    found: dict[str, type[Rule]] = {rule.code: rule for rule in NOTICES}
+    rules: list[type[Rule]] = []
     for package, plugin in packages.items():
         for rule in _rules(package, plugin):
-            other = found.setdefault(rule.code, rule)
-            if other is not rule:
-                raise Trouble(f"rule plug-in `{plugin}` ({package}): the code {rule.code} belongs to `{other.name()}` already")
-    return Catalogue(tuple(rule for rule in found.values() if rule not in NOTICES))
+            for other in (*NOTICES, *rules):
+                if other.code == rule.code:
+                    raise Trouble(f"rule plug-in `{plugin}` ({package}): the code {rule.code} belongs to `{other.name()}` already")
+                if other.name() == rule.name():
+                    raise Trouble(f"rule plug-in `{plugin}` ({package}): the name `{rule.name()}` belongs to {other.code} already")
+            rules.append(rule)
+    return Catalogue(tuple(rules))
 
 
 def _rules(package: str, plugin: str) -> Iterator[type[Rule]]:

@@ -12,6 +12,7 @@ from nnlint.findings import Confidence, Finding
 from nnlint.notices import InvalidSyntax, UnusedSuppression
 from nnlint.records import Span
 from nnlint.registry import Catalogue
+from nnlint.rule import Group
 from nnlint.selection import matching
 from nnlint.source import Source
 from nnlint.trouble import near
@@ -74,7 +75,7 @@ def _suppressed(source: Source, finding: Finding, comments: Iterable[_Comment], 
 
 
 def _unused(source: Source, comments: Iterable[_Comment], active: frozenset[str], catalogue: Catalogue) -> Iterator[Finding]:
-    everything = all(rule.code in active for rule in matching(catalogue, "default"))
+    everything = all(rule.code in active for rule in catalogue.rules if rule.group is Group.DEFAULT)
     for comment in comments:
         if not comment.words:
             if not comment.noqa and not comment.used and everything:

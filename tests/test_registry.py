@@ -1,0 +1,115 @@
+"""Where rules are found, and that a broken plug-in breaks the run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from nnlint import registry
+from nnlint.rule import Rule
+from nnlint.trouble import Trouble
+
+ROOT = Path(__file__).resolve().parent.parent
+
+RULE = '''
+from nnlint.findings import Severity
+from nnlint.rule import Rule
+
+
+class Base(Rule):
+    """Not a rule yet: it does not check."""
+
+
+class GloomyLoss(Base):
+    """A loss is gloomy."""
+
+    code = "XY101"
+    severity = Severity.NOTE
+
+    def check(self, story):
+        return iter(())
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of rules that is installed under the name `gloomy`."""
+    name = f"gloomy_{abs(hash(tmp_path)):x}"
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [EntryPoint("gloomy", name, group), EntryPoint("builtin", "nnlint.rules", group)]
+    )
+    return folder
+
+
+def codes() -> set[str]:
+    return {rule.code for rule in registry.catalogue().rules}
+
+
+def test_plugins_are_walked(plugin: Path) -> None:
+    before = codes()
+    sub = plugin / "deep"
+    sub.mkdir()
+    (sub / "__init__.py").write_text("")
+    (sub / "loss.py").write_text(RULE)
+    (plugin / "again.py").write_text(f"from {plugin.name}.deep.loss import GloomyLoss, Rule\n")
+    assert codes() == before | {"XY101"}
+    assert registry.catalogue().find("gloomy-loss").__module__ == f"{plugin.name}.deep.loss"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "import no_such_module",
+            r"rule plug-in `gloomy` \(gloomy_\w+\) cannot be loaded, in gloomy_\w+\.loss: ModuleNotFoundError: .*no_such_module",
+        ),
+        ("1 / 0", "cannot be loaded, in .*: ZeroDivisionError"),
+        ("def f(:", "cannot be loaded, in .*: SyntaxError"),
+        (RULE.replace('code = "XY101"', ""), r"rule plug-in `gloomy` \(gloomy_\w+\): `GloomyLoss` has no `code`"),
+        (RULE.replace("XY101", "NN001"), r"the code NN001 belongs to `unused-suppression` already"),
+        (
+            RULE.replace('"""A loss is gloomy."""', "").replace("GloomyLoss", "UnusedSuppression"),
+            r"the name `unused-suppression` belongs to NN001 already",
+        ),
+    ],
+)
+def test_broken_plugins(plugin: Path, text: str, message: str) -> None:
+    (plugin / "loss.py").write_text(text)
+    with pytest.raises(Trouble, match=message):
+        registry.catalogue()
+
+
+def test_a_plugin_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("gone", "gone_rules", group)])
+    with pytest.raises(Trouble, match=r"rule plug-in `gone` \(gone_rules\) cannot be loaded: ModuleNotFoundError"):
+        registry.catalogue()
+
+
+def test_builtin_rules_come_from_the_mapped_package() -> None:
+    rules = registry.catalogue().rules
+    assert all(rule.__module__.startswith("nnlint.rules.") for rule in rules)
+    assert "rules" not in sys.modules
+    for rule in rules:
+        assert rule.__module__ == "nnlint.rules." + rule.name().replace("-", "_"), "a file is called like its rule"
+
+
+def test_codes_and_names_are_well_formed() -> None:
+    for rule in registry.catalogue().everything:
+        assert issubclass(rule, Rule)
+        assert rule.code[:2] == "NN"
+        assert rule.code[2:].isdecimal()
+        assert len(rule.code) == 5
+
+
+def test_finding_rules_imports_no_parser() -> None:
+    code = "import sys; from nnlint.registry import catalogue; catalogue(); print(sorted({'libcst', 'torch', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

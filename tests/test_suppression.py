@@ -1,0 +1,162 @@
+"""Comments that suppress findings, and those that suppress nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nnlint.findings import Confidence, Finding
+from nnlint.records import Span
+from nnlint.registry import Catalogue
+from nnlint.source import Source, load
+from nnlint.suppression import suppress
+
+ALL = frozenset({"NN001", "NN101", "NN201", "NN205", "NN501"})
+
+
+def finding(source: Source, catalogue: Catalogue, word: str, row: int) -> Finding:
+    rule = catalogue.find(word)
+    return Finding(rule.code, rule.name(), rule.severity, Confidence.CERTAIN, "m", "h", source.place(Span(row, 1, row, 5)))
+
+
+def left(catalogue: Catalogue, text: str, *where: tuple[str, int], active: frozenset[str] = ALL) -> list[tuple[str, int]]:
+    source = Source("a.py", text)
+    found = [finding(source, catalogue, word, row) for word, row in where]
+    return [(each.code, each.place.row) for each in suppress(source, found, active, catalogue)]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# noqa",
+        "#noqa",
+        "# NOQA",
+        "# type: ignore  # noqa",
+        "# noqa: NN101",
+        "# noqa:NN101",
+        "# noqa : nn101",
+        "# noqa: E501,NN101",
+        "# noqa: E501 NN101",
+        "# noqa: NN1",
+        "# noqa: NN101 because",
+        "# nnlint: ignore",
+        "# nnlint:ignore[NN101]",
+        "# nnlint: ignore[nn101]",
+        "# nnlint: ignore[softmax-before-logit-loss] our own loss",
+        "# nnlint: ignore[ softmax-before-logit-loss , ]",
+        "# x # nnlint: ignore[NN1]",
+    ],
+)
+def test_on_the_line(catalogue: Catalogue, comment: str) -> None:
+    assert left(catalogue, f"a = 1\nb = 2  {comment}\nc = 3\n", ("NN101", 1), ("NN101", 2)) == [("NN101", 1)]
+
+
+@pytest.mark.parametrize(
+    "comment", ["# noqa: E501", "# noqa: because", "# noqax", "# nnlint: ignored", "'# noqa'", "# nnlint ignore", "# not noqa"]
+)
+def test_not_a_suppression(catalogue: Catalogue, comment: str) -> None:
+    assert left(catalogue, f"a = 1  {comment}\n", ("NN101", 1)) == [("NN101", 1)]
+
+
+def test_only_what_is_named(catalogue: Catalogue) -> None:
+    text = "a = 1  # nnlint: ignore[NN101, missing-zero-grad]\n"
+    assert left(catalogue, text, ("NN101", 1), ("NN201", 1), ("NN205", 1)) == [("NN205", 1)]
+
+
+def test_alone_above_a_statement(catalogue: Catalogue) -> None:
+    text = "# nnlint: ignore[NN101] why\n\n# and more\nf(\n    a,\n    b,\n)\ng()\n"
+    for row in (4, 5, 6, 7):
+        assert left(catalogue, text, ("NN101", row)) == []
+    assert left(catalogue, text, ("NN101", 8)) == [("NN101", 8), ("NN001", 1)]
+
+
+def test_alone_above_a_compound_statement_means_its_head(catalogue: Catalogue) -> None:
+    text = "def f():\n    # nnlint: ignore[NN101]\n    for x in y:\n        g()\n"
+    assert left(catalogue, text, ("NN101", 3)) == []
+    assert left(catalogue, text, ("NN101", 4)) == [("NN101", 4), ("NN001", 2)]
+
+
+def test_several_lines_above(catalogue: Catalogue) -> None:
+    assert left(catalogue, "# nnlint: ignore[NN101]\n# nnlint: ignore[NN201]\nx = 1\n", ("NN101", 3), ("NN201", 3)) == []
+
+
+def test_within_a_statement(catalogue: Catalogue) -> None:
+    text = "f(\n    # nnlint: ignore[NN101]\n    a,\n    b,  # nnlint: ignore[NN201]\n)\n"
+    assert left(catalogue, text, ("NN101", 3), ("NN201", 4)) == []
+
+
+def test_noqa_alone_on_its_line_means_its_line(catalogue: Catalogue) -> None:
+    assert left(catalogue, "# noqa: NN101\nx = 1\n", ("NN101", 2)) == [("NN101", 2), ("NN001", 1)]
+
+
+def test_whole_file(catalogue: Catalogue) -> None:
+    assert left(catalogue, "x = 1\n# nnlint: file-ignore[NN101]\ny = 2\n", ("NN101", 1), ("NN101", 3), ("NN201", 3)) == [("NN201", 3)]
+    assert left(catalogue, "# nnlint: file-ignore\nx = 1\n", ("NN101", 2), ("NN201", 2)) == []
+
+
+def test_text_is_no_comment(catalogue: Catalogue) -> None:
+    text = "x = '''\n# nnlint: file-ignore\n'''\ny = '# nnlint: ignore'\n"
+    assert left(catalogue, text, ("NN101", 1), ("NN101", 4)) == [("NN101", 1), ("NN101", 4)]
+
+
+def unused(catalogue: Catalogue, text: str, *where: tuple[str, int], active: frozenset[str] = ALL) -> list[tuple[str, int, int, int]]:
+    source = Source("a.py", text)
+    found = suppress(source, [finding(source, catalogue, word, row) for word, row in where], active, catalogue)
+    assert all(each.code == "NN001" for each in found)
+    return [(each.message, each.place.row, each.place.column, each.place.end_column) for each in found]
+
+
+def test_unused(catalogue: Catalogue) -> None:
+    assert unused(catalogue, "x = 1  # nnlint: ignore[NN101, NN201] why\n", ("NN101", 1)) == [
+        ("no finding of `NN201` is here to suppress", 1, 8, 38)
+    ]
+    assert unused(catalogue, "x = 1  # nnlint: ignore\n") == [("this comment suppresses no finding", 1, 8, 24)]
+    assert unused(catalogue, "# nnlint: file-ignore[missing-zero-grad]\n") == [
+        ("no finding of `missing-zero-grad` is here to suppress", 1, 1, 41)
+    ]
+    assert unused(catalogue, "x = 1  # noqa: E501, NN101\n") == [("no finding of `NN101` is here to suppress", 1, 8, 27)]
+
+
+def test_unknown_words(catalogue: Catalogue) -> None:
+    assert (
+        unused(catalogue, "x = 1  # nnlint: ignore[missing-zero-grd]\n")[0][0]
+        == "there is no rule `missing-zero-grd`; did you mean `missing-zero-grad`?"
+    )
+    assert unused(catalogue, "x = 1  # noqa: NN999\n")[0][0] == "there is no rule NN999"
+
+
+@pytest.mark.parametrize(
+    "comment", ["# noqa", "# noqa: E501", "# nnlint: ignore[unused-suppression, NN101]", "# nnlint: ignore[NN108]", "# noqa: XY1"]
+)
+def test_not_known_to_be_unused(catalogue: Catalogue, comment: str) -> None:
+    where = [("NN101", 1)] if "NN101" in comment else []
+    assert unused(catalogue, f"x = 1  {comment}\n", *where) == []
+
+
+def test_rules_that_were_not_run(catalogue: Catalogue) -> None:
+    for comment in ("# nnlint: ignore[NN101]", "# nnlint: ignore[NN1]", "# noqa: NN101", "# nnlint: ignore"):
+        assert unused(catalogue, f"x = 1  {comment}\n", active=frozenset({"NN001", "NN201"})) == []
+        assert unused(catalogue, f"x = 1  {comment}\n", active=ALL - {"NN001"}) == []
+
+
+def test_unused_can_be_suppressed_by_name_only(catalogue: Catalogue) -> None:
+    assert unused(catalogue, "# nnlint: file-ignore[NN001]\nx = 1  # nnlint: ignore[NN101]\n") == []
+    assert len(unused(catalogue, "x = 1  # nnlint: ignore[NN101]  # noqa\n")) == 1
+
+
+def test_in_notebooks(catalogue: Catalogue) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": "x"},
+        {"cell_type": "code", "source": "%env A\nx = 1  # noqa: NN101\n"},
+        {"cell_type": "code", "source": "  # nnlint: ignore[NN201]\n  y = 2\n  z = 3  # nnlint: ignore\n"},
+    ]
+    source = load(json.dumps({"cells": cells}).encode(), "n.ipynb")
+    assert source is not None
+    found = [finding(source, catalogue, "NN101", 2), finding(source, catalogue, "NN201", 4), finding(source, catalogue, "NN101", 4)]
+    rest = suppress(source, found, ALL, catalogue)
+    assert [(each.code, each.place.cell, each.place.row, each.place.column) for each in rest] == [("NN101", 3, 2, 3), ("NN001", 3, 3, 10)]
+
+
+def test_a_text_that_cannot_be_split_into_tokens(catalogue: Catalogue) -> None:
+    assert left(catalogue, "a = 1  # noqa: NN101\nx = (\n", ("NN101", 1)) == []
