@@ -162,9 +162,11 @@ def test_statistics(run: Run, folder: Path) -> None:
     (folder / "a.py").write_text(BUGGY + "v = BUG_NN205\n")
     assert run("--statistics") == (
         1,
-        "2  NN205  warning  scheduler-before-optimizer\n"
-        "1  NN101  error    softmax-before-logit-loss\n"
-        "1  NN501  note     bias-before-batchnorm\n",
+        (
+            "2  NN205  warning  scheduler-before-optimizer\n"
+            "1  NN101  error    softmax-before-logit-loss\n"
+            "1  NN501  note     bias-before-batchnorm\n"
+        ),
         "",
     )
     entries = json.loads(run("--statistics", "--format", "json")[1])
