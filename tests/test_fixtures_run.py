@@ -4,6 +4,7 @@ Importing torch costs more than most of the programs. One helper process imports
 still runs as `__main__` in a process of its own, with its own folder first on sys.path and an empty working directory.
 """
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -117,6 +118,7 @@ def execute():
         server.stdin.close()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the programs need torch")
 @pytest.mark.parametrize("path", cases(), ids=case_id)
 def test_runs(path, execute, tmp_path):
     cwd = tmp_path / "cwd"
