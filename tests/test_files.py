@@ -147,11 +147,12 @@ def test_links(folder: Path) -> None:
     assert keys("other") == ["other/a.py"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
 def test_unreadable_folder(folder: Path) -> None:
     write(folder, "a.py", "shut/b.py")
     (folder / "shut").chmod(0)
     try:
+        if os.access("shut", os.R_OK):
+            pytest.skip("root reads everything")
         chosen = choose(["."], usual())
     finally:
         (folder / "shut").chmod(0o700)
