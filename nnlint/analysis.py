@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Finding, Place, Report, Site, Step
+from nnlint.findings import Failure, Finding, Place, Report, Site, Step
 from nnlint.lower import Unparsable, lower, spans
 from nnlint.program import File, Program
 from nnlint.records import Span
@@ -14,16 +14,6 @@ from nnlint.trace.entries import stories
 
 if TYPE_CHECKING:
     from nnlint.source import Source
-
-
-class Failure:
-    """A source, or part of one, that could not be analysed."""
-
-    __slots__ = ("message", "place")
-
-    def __init__(self, place: Place, message: str) -> None:
-        self.place = place
-        self.message = message
 
 
 class Analysis:

@@ -12,7 +12,7 @@ from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.names import public
 from nnlint.knowledge.optimizers import OPTIMIZERS
-from nnlint.trace import calls, iteration, modules, networks, shapes, tensors
+from nnlint.trace import calls, iteration, measures, modules, networks, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Machine
 from nnlint.trace.story import GradUse, ModeRead, Zero
@@ -265,7 +265,7 @@ def put(m: Machine, owner: Value, name: str, value: Value, site: Site) -> None:
 
 
 def _graded(params: Params, value: Value, site: Site) -> Union[Zero, GradUse]:
-    return Zero(site, params) if isinstance(value, Const) and value.value is None else GradUse(site, params)
+    return Zero(site, params) if isinstance(value, Const) and value.value is None else GradUse(site, params, written=True)
 
 
 def put_item(m: Machine, owner: Value, index: list[Any], value: Value, site: Site) -> None:
@@ -349,7 +349,7 @@ def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
     if isinstance(key, Value):
         key = m.settle(key)
     if isinstance(value, Shape):
-        return shapes.part(value, key)
+        return measures.part(value, key)
     if isinstance(value, TupleVal) or isinstance(value, ListVal):
         return _of_sequence(m, value, key, site)
     if isinstance(value, DictVal):
@@ -453,7 +453,7 @@ def unpacked(m: Machine, value: Value, count: int, starred: Union[int, None], si
     """The parts of a value that is unpacked into `count` targets."""
     if isinstance(value, Shape):
         if starred is None:
-            return shapes.unpack(value, count)
+            return measures.unpack(value, count)
         return [Unknown() for _ in range(count)]
     known: Union[list[Value], None] = None
     if isinstance(value, (TupleVal, ListVal, DictVal, Batches, Range)) or (isinstance(value, Network) and value.items is not None):

@@ -126,14 +126,14 @@ def _try_function(m: Machine, func: FuncVal, receiver: Value | None) -> None:
 
 def _forward(m: Machine, func: FuncVal, receiver: Value, site: Site) -> None:
     """A `forward` gets tensors for the parameters that have no default."""
-    from nnlint.trace import shapes, tensors
+    from nnlint.trace import measures, tensors
 
     args = Args()
     for param in func.node.params[1:]:
         if param.kind == "positional" and param.default is None:
             born = birth()
             guess = Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born)
-            made = tensors.make(m, tensors.INPUT, site, (), {}, layout=shapes.unknown())
+            made = tensors.make(m, tensors.INPUT, site, (), {}, layout=measures.unknown())
             made.exact = False
             m.guesses[guess.key] = made
             args.positional.append(guess)

@@ -217,7 +217,9 @@ def _operate(m: Machine, op: str, left: Value, right: Value, site: Site) -> Valu
         return DictVal(site, {**left.entries, **right.entries}, left.open or right.open)
     sizes = to_size(left), to_size(right)
     if sizes[0] is not None and sizes[1] is not None and op in ("+", "-", "*", "//", "%"):
-        if op == "%" and not (isinstance(left, Const) and isinstance(right, Const)):
+        if op == "%" and isinstance(right, Const) and right.value == 1:
+            return Const(0)
+        if op == "%":
             made = Unknown(("%", key_of(left), key_of(right)), born=max(born_of(left), born_of(right)))
             return made
         result: Size = _ARITHMETIC[op](sizes[0], sizes[1])

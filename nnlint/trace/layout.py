@@ -523,9 +523,11 @@ class Layout:
         out, source = ahead, axes
         position = 0
         for item, cover in zip(items, covers):
-            here = isinstance(item, (Layout, Mask)) or (isinstance(item, (int, Size)) and _has_tensor(items))
-            if here and not was_advanced:
-                groups += 1
+            if isinstance(item, (int, Size)):  # torch selects these first; they do not part the tensors
+                position += 1
+                continue
+            here = isinstance(item, (Layout, Mask))
+            groups += here and not was_advanced
             was_advanced = here
             if item is Ellipsis:
                 if layout.hidden is None:
@@ -648,10 +650,6 @@ def _as_size(value: IntLike) -> Size:
 
 def _surely_several(size: Size) -> bool:
     return size.plural
-
-
-def _has_tensor(items: Sequence[object]) -> bool:
-    return any(isinstance(item, (Layout, Mask)) for item in items)
 
 
 def _sliced(axis: Axis, item: slice) -> Axis:

@@ -15,7 +15,7 @@ from nnlint.knowledge.names import GRAD_CONTEXTS, LIBRARIES
 from nnlint.knowledge.networks import CALLERS, COPIES, IN_TUPLE, NETWORK_FACTORIES, NETWORK_METHODS, NO_NETWORKS, WRAPPERS
 from nnlint.knowledge.optimizers import CLIPS, OPTIMIZER_FACTORIES, OPTIMIZERS, SCALERS, SCHEDULERS, WRAPPING_OPTIMIZERS
 from nnlint.knowledge.schema import Factory, Kind, Op
-from nnlint.trace import attributes, calls, collections, expressions, iteration, networks, shapes, tensors, training
+from nnlint.trace import attributes, calls, collections, expressions, iteration, measures, networks, tensors, training
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
 from nnlint.trace.story import Zero
@@ -111,7 +111,7 @@ def _other(m: Machine, name: str, args: Args, site: Site) -> Value:
         calls.escape(m, args.values(), site)
     inputs = [value for value in args.values() if tensors_of(value)]
     if inputs and top != "builtins":
-        made = tensors.make(m, tensors.OPAQUE, site, inputs, {}, layout=shapes.unknown())
+        made = tensors.make(m, tensors.OPAQUE, site, inputs, {}, layout=measures.unknown())
         made.exact = False
         return made
     born = birth()
@@ -365,7 +365,7 @@ def _len(m: Machine, args: Args, site: Site) -> Value:
     if known is not None:
         return Const(len(known))
     if isinstance(value, Tensor):
-        return shapes.size(value, 0)
+        return measures.size(value, 0)
     if isinstance(value, Instance):
         found = attributes.method(value.cls, "__len__")
         if found is not None:
@@ -519,7 +519,7 @@ def _extreme(m: Machine, args: Args, site: Site) -> Value:
 def _parameter(m: Machine, args: Args, site: Site) -> Value:
     data = args.get(0, "data")
     known = tensors_of(data) if data is not None else []
-    made = tensors.make(m, tensors.PARAMETER, site, [], {}, layout=known[0].layout if known else shapes.unknown())
+    made = tensors.make(m, tensors.PARAMETER, site, [], {}, layout=known[0].layout if known else measures.unknown())
     made.networks = frozenset({made})
     return made
 

@@ -8,7 +8,7 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
-from nnlint.trace.story import Arms, Block, Event, Exit, Forward, Loop, Scope, Story
+from nnlint.trace.story import Arms, Backward, Block, Event, Exit, Forward, Loop, Scope, Story
 from nnlint.trace.values import (
     Choice,
     ClassVal,
@@ -87,6 +87,7 @@ class Machine:
         self.quiet = 0
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
+        self.pending_relabel = 0
 
     # --- the story -------------------------------------------------------------------------------------------------
 
@@ -109,6 +110,8 @@ class Machine:
 
     def tell(self, event: Event) -> None:
         event.calls = self.calls
+        if isinstance(event, Backward):
+            event.loop = self.loop
         self.block.items.append(event)
 
     def spend(self) -> None:

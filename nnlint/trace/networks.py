@@ -9,6 +9,7 @@ from nnlint.findings import Site
 from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.networks import NETWORK_BASES
+from nnlint.knowledge.notation import default
 from nnlint.knowledge.schema import Kind, Op
 from nnlint.trace import attributes, calls, expressions, iteration, tensors
 from nnlint.trace.arguments import Args
@@ -183,7 +184,6 @@ def returned(m: Machine, value: Value, event: Forward, site: Site) -> Value:
     value = m.settle(value)
     if isinstance(value, Tensor):
         out = tensors.make(m, RETURNED, site, (value,), {}, layout=value.layout)
-        value.uses -= 1
         out.seen = value.seen | {event}
         if m.grad:
             out.forwards = value.forwards | {event}
@@ -455,12 +455,6 @@ def _sensitive(net: Network) -> bool:
     for off in layer.mode_off.split("|") if layer.mode_off else ():
         name, _, text = off.partition("=")
         value = net.args.get(name)
-        if isinstance(value, Const) and str(value.value).rstrip("0").rstrip(".") == text.rstrip("0").rstrip("."):
+        if isinstance(value, Const) and value.value == default(text):
             return False
-        if isinstance(value, Const) and isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and text.isdigit() and value.value == int(text):
-            return False
-        if value is None and name in ("dropout", "p", "dropout_p"):
-            return name == "p"
-    return True
-
-
+    return not (layer.op.kind in (Kind.RECURRENT, Kind.ATTENTION) and "dropout" not in net.args)

@@ -106,6 +106,13 @@ def spell(sizes: Sequence[Union[Size, None]]) -> str:
     return "(" + ", ".join("-1" if size is None else str(size) for size in sizes) + ("," if len(sizes) == 1 else "") + ")"
 
 
+class Quotient(NamedTuple):
+    """Identity of `whole // below`, taken as an unknown of its own."""
+
+    whole: Symbol
+    below: Mono
+
+
 class Outcome(NamedTuple):
     """`doubt` is 0 where the totals agree, 1 where they do only if some axes are of size one, 2 where nothing relates them."""
 
@@ -213,7 +220,7 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
         whole = next((s for s, p in improper.powers.items() if p == 1 and not isinstance(s.key, Size)), None)
         if whole is None or turn == 7:
             return None
-        quotient = Mono(Fraction(1), {Symbol(("quotient", whole, below.key), repr(whole)): 1})
+        quotient = Mono(Fraction(1), {Symbol(Quotient(whole, below), repr(whole)): 1})
         source = [m.replace(whole, quotient * below) for m in source]
         target = [m and m.replace(whole, quotient * below) for m in target]
     given = [m for m in target if m is not None]
@@ -416,7 +423,8 @@ def _relabelled(
     if shape.kind == "swap" and any(atoms[at].padded for at in group.atoms):
         return None  # relative shift: padded by one entry and viewed askew on purpose
     first_atom = next((at for at, part in enumerate(solved.source) if not part.one), 0)
-    swapped_away = shape.kind == "swap" and minus is not None and solved.target[minus] != solved.source[first_atom]
+    # channels put last by -1 may be one
+    swapped_away = shape.kind == "swap" and minus == len(target) - 1 and solved.target[minus] != solved.source[first_atom]
     certain = best == _NAMED or (best == _INFERRED and not swapped_away)
     return shape._replace(moved=tuple(sizes[dim] for dim in sorted(set(moved))), certain=certain)
 
@@ -502,28 +510,24 @@ def _explain(
     group: _Group,
 ) -> Relabel:
     """What kind of re-labelling it is, and what was meant."""
-    open_atoms, open_dims = list(group.atoms), list(group.dims)
-    taken: dict[int, list[tuple[int, int]]] = {}  # dim -> (atom, part of it) in order
-    for dim in group.dims:
-        atom = next((at for at in open_atoms if solved.source[at] == solved.target[dim]), None)
-        if atom is not None:
-            taken[dim] = [(atom, 0)]
-            open_atoms.remove(atom)
-            open_dims.remove(dim)
-    cuts: dict[int, list[int]] = {}
+    taken: dict[int, list[tuple[int, int]]] = {}  # dim -> the parts of atoms that it is made of
+    cuts: dict[int, list[Size]] = {}  # atom -> its parts
+    kind = ""
     provable = True
-    if not open_atoms:
-        kind = "swap"
-    elif len(open_atoms) == 1:
-        kind = "split"
-        cuts[open_atoms[0]] = list(open_dims)
-        for part, dim in enumerate(open_dims):
-            taken[dim] = [(open_atoms[0], part)]
-    elif len(open_dims) == 1:
-        kind = "merge"
-        taken[open_dims[0]] = [(at, 0) for at in open_atoms]
-    else:
-        kind, provable = ("split" if len(open_dims) > len(open_atoms) else "merge"), False
+    for other in _groups(solved.source, solved.target) or []:
+        parts = _assigned(solved, other)
+        if other.dims == group.dims:
+            cut = len(other.dims) > len(other.atoms) if parts is None else any(len(dims) > 1 for dims in parts.values())
+            joined = parts is None or sum(map(len, parts.values())) > len(other.dims)
+            kind = "split" if cut else "merge" if joined else "swap"
+        if parts is None:
+            provable = False
+            continue
+        for at, dims in parts.items():
+            if len(dims) > 1:
+                cuts[at] = [sizes[dim] if part == solved.target[dim] else _expanded(part) for dim, part in dims]
+            for part, (dim, _) in enumerate(dims):
+                taken.setdefault(dim, []).append((at, part))
     words = {size: size for size in target if size is not None}
     absent = {atom for at, atom in enumerate(atoms) if solved.source[at].one}
     shown = [axis for axis in axes if not axis or not any(map(_is_hidden, axis[0].size.symbols)) or axis[0] not in absent]
@@ -531,24 +535,12 @@ def _explain(
     relabel = Relabel(kind, source, tuple(target), ())
     if not provable:
         return relabel
-    groups = _groups(solved.source, solved.target) or []
-    for other in groups:
-        if other.dims == group.dims:
-            continue
-        if not other.plain:
-            return relabel
-        if len(other.dims) == 1:
-            taken[other.dims[0]] = [(at, 0) for at in other.atoms]
-        else:
-            cuts[other.atoms[0]] = list(other.dims)
-            for part, dim in enumerate(other.dims):
-                taken[dim] = [(other.atoms[0], part)]
     pieces: list[tuple[int, int]] = []
     lengths: list[Size] = []
     for at, piece in enumerate(atoms):
         if at in cuts:
             pieces += [(at, part) for part in range(len(cuts[at]))]
-            lengths += [sizes[dim] for dim in cuts[at]]
+            lengths += cuts[at]
         elif not solved.source[at].one:
             pieces.append((at, 0))
             lengths.append(words.get(piece.size, piece.size))
@@ -562,6 +554,51 @@ def _explain(
         first=None if tuple(lengths) == source else tuple(lengths),
         last=None if whole else tuple(target),
     )
+
+
+def _assigned(solved: _Solved, group: _Group) -> Union[dict[int, list[tuple[int, Mono]]], None]:
+    """For every atom of the group the dims that its parts go to, in order, and the parts; None where that is open."""
+    result: dict[int, list[tuple[int, Mono]]] = {}
+    atoms, dims = list(group.atoms), []
+    for dim in group.dims:
+        atom = next((at for at in atoms if solved.source[at] == solved.target[dim]), None)
+        if atom is None:
+            dims.append(dim)
+        else:
+            result[atom] = [(dim, solved.target[dim])]
+            atoms.remove(atom)
+    if len(atoms) == 1:
+        result[atoms[0]] = [(dim, solved.target[dim]) for dim in dims]
+    elif len(dims) == 1:
+        result.update((at, [(dims[0], solved.source[at])]) for at in atoms)
+    elif atoms:
+        # factor by factor; numbers that several share may have come from any
+        if sum(solved.source[at].number != 1 for at in atoms) > 1 and sum(solved.target[dim].number != 1 for dim in dims) > 1:
+            return None
+        left = {at: solved.source[at] for at in atoms}
+        for dim in dims:
+            wanted = solved.target[dim]
+            for at in atoms:
+                common = Mono(
+                    Fraction(gcd(left[at].number.numerator, wanted.number.numerator)),
+                    {s: min(p, wanted.powers.get(s, 0)) for s, p in left[at].powers.items()},
+                )
+                if not common.one:
+                    result.setdefault(at, []).append((dim, common))
+                    left[at], wanted = left[at] / common, wanted / common
+            if not wanted.one:
+                return None
+    return result
+
+
+def _expanded(part: Mono) -> Size:
+    """The size that a product stands for, in the unknowns of the user."""
+    size = Size.product(part.number, {s: p for s, p in part.powers.items() if not isinstance(s.key, Quotient)})
+    for symbol, power in part.powers.items():
+        if isinstance(symbol.key, Quotient):
+            for _ in range(power):
+                size = size * _expanded(Mono(Fraction(1), {symbol.key.whole: 1})) // _expanded(symbol.key.below)
+    return size
 
 
 def axis_size(axis: Axis) -> Size:

@@ -451,7 +451,7 @@ def _reduce(always: bool = False, pair: bool = False, default: Union[int, None] 
         dims = call.dims("dim", "axis")
         dims = default if dims is None else dims
         keep = call.flag("keepdim")
-        if pair and not always and call.given(1) is not None:
+        if pair and not always and len(call.inputs) > 1:
             return broadcast(call.tensor(), call.tensor(1))  # torch.max(a, b)
         result = Layout.unknown() if isinstance(dims, _Unknown) or keep is None else call.tensor().reduce(dims, keep)
         return (result, result) if always or (pair and dims is not None) else result

@@ -64,7 +64,7 @@ class LossCall(Event):
 class Backward(Event):
     """Gradients are added. `networks` are those reached, None where that is not known."""
 
-    __slots__ = ("forwards", "loss", "networks", "seen")
+    __slots__ = ("forwards", "loop", "loss", "networks", "seen")
 
     def __init__(
         self, site: Site, loss: Value, networks: Union[frozenset[Value], None], forwards: frozenset[Forward], seen: frozenset[Forward]
@@ -74,6 +74,7 @@ class Backward(Event):
         self.networks = networks
         self.forwards = forwards
         self.seen = seen
+        self.loop: Union[Loop, None] = None
 
 
 class Step(Event):
@@ -96,13 +97,14 @@ class Zero(Event):
 
 
 class GradUse(Event):
-    """Gradients are read or written by the program itself."""
+    """Gradients are read, or replaced (`written`), by the program itself."""
 
-    __slots__ = ("params",)
+    __slots__ = ("params", "written")
 
-    def __init__(self, site: Site, params: Params) -> None:
+    def __init__(self, site: Site, params: Params, written: bool) -> None:
         super().__init__(site)
         self.params = params
+        self.written = written
 
 
 class Mode(Event):
@@ -139,15 +141,17 @@ class Escape(Event):
 
 
 class Relabelled(Event):
-    """A view that pretends another order of the axes."""
+    """A view that pretends another order of the axes. `cause` is the serial number of an earlier one that this one undoes."""
 
-    __slots__ = ("after", "before", "method", "relabel", "tensor")
+    __slots__ = ("cause", "method", "receiver", "relabel", "serial")
 
-    def __init__(self, site: Site, relabel: Relabel, tensor: Value, method: str) -> None:
+    def __init__(self, site: Site, relabel: Relabel, method: str, serial: int, cause: int = 0) -> None:
         super().__init__(site)
         self.relabel = relabel
-        self.tensor = tensor
         self.method = method
+        self.serial = serial
+        self.cause = cause
+        self.receiver = ""
 
 
 class Normalised(Event):

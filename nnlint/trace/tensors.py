@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 from nnlint.findings import Site
 from nnlint.knowledge.functions import ATTRIBUTES, METHODS, PAIR_WITH_DIM
 from nnlint.knowledge.schema import Kind, Loss, Op
-from nnlint.trace import shapes
+from nnlint.trace import measures
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
 from nnlint.trace.story import LossCall, Normalised
@@ -66,9 +66,12 @@ def make(
 ) -> Tensor:
     """A new tensor. Under `no_grad` it has no graph."""
     tensor = Tensor(op, site, tuple(inputs), args, module, layout)
+    if m.pending_relabel:
+        tensor.relabelled = tensor.relabelled or m.pending_relabel
+        m.pending_relabel = 0
     for value in inputs:
         for used in tensors_of(value):
-            used.uses += 1
+            used.users.append(tensor)
     if not m.grad:
         tensor.networks = frozenset()
         tensor.forwards = frozenset()
@@ -80,7 +83,7 @@ def make(
 
 def source(m: Machine, op: Op, site: Site, args: dict[str, Value], data: Hashable) -> Tensor:
     """A tensor that comes from outside: `data` names where from ("synthetic" for random and constant ones)."""
-    tensor = make(m, op, site, (), args, layout=shapes.of_source(op, args))
+    tensor = make(m, op, site, (), args, layout=measures.of_source(op, args))
     tensor.data = frozenset({data})
     return tensor
 
@@ -89,7 +92,7 @@ def as_tensor(m: Machine, value: Unknown, site: Site) -> Tensor:
     """An unknown value that is used as a tensor: the same tensor each time."""
     known = m.guesses.get(value.key)
     if known is None:
-        known = make(m, INPUT, site, (), {}, layout=shapes.unknown())
+        known = make(m, INPUT, site, (), {}, layout=measures.unknown())
         known.exact = False
         known.data = data_of(value)
         m.guesses[value.key] = known
@@ -116,7 +119,7 @@ def _element(key: Hashable) -> Hashable:
 
 def parameter(m: Machine, net: Network, name: str, site: Site) -> Tensor:
     """`net.weight`."""
-    return make(m, PARAMETER, site, (), {"name": Const(name)}, module=net, layout=shapes.unknown())
+    return make(m, PARAMETER, site, (), {"name": Const(name)}, module=net, layout=measures.unknown())
 
 
 # --- operations --------------------------------------------------------------------------------------------------
@@ -126,22 +129,22 @@ def apply(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], s
     """The result of an operation: a tensor, or a tuple where it gives several."""
     if op.mode:
         _notice_mode(m, op, args)
-    layouts = shapes.of_operation(m, op, inputs, args, site)
+    layouts = measures.of_operation(m, op, inputs, args, site)
     owner = module if op.kind in TRAINABLE else None
     keep = [value for value in inputs if not isinstance(value, Const)]
     if op.results == 2 or (op.name in PAIR_WITH_DIM and "dim" in args):
-        first = make(m, op, site, keep, args, owner, shapes.pick(layouts, 0))
+        first = make(m, op, site, keep, args, owner, measures.pick(layouts, 0))
         second = Op(op.name, op.kind if op.kind in TRAINABLE else Kind.DECISION, op.params)
-        other: Value = make(m, second, site, keep, args, owner, shapes.pick(layouts, 1))
+        other: Value = make(m, second, site, keep, args, owner, measures.pick(layouts, 1))
         if op.name == "lstm":
-            cell = make(m, second, site, keep, args, owner, shapes.pick(layouts, 2))
+            cell = make(m, second, site, keep, args, owner, measures.pick(layouts, 2))
             other = TupleVal((other, cell))
         return TupleVal((first, other))
     if op.results == 0:
         return _several(m, op, keep, args, site, owner, layouts)
     if op.results > 2:
-        return TupleVal(tuple(make(m, op, site, keep, args, owner, shapes.pick(layouts, index)) for index in range(op.results)))
-    return make(m, op, site, keep, args, owner, shapes.pick(layouts, 0))
+        return TupleVal(tuple(make(m, op, site, keep, args, owner, measures.pick(layouts, index)) for index in range(op.results)))
+    return make(m, op, site, keep, args, owner, measures.pick(layouts, 0))
 
 
 def _several(
@@ -149,12 +152,12 @@ def _several(
 ) -> Value:
     count = args.get("chunks") if op.name == "chunk" else None
     if isinstance(count, Const) and isinstance(count.value, int) and 0 < count.value <= 16:
-        return TupleVal(tuple(make(m, op, site, inputs, args, owner, shapes.pick(layouts, index)) for index in range(count.value)))
+        return TupleVal(tuple(make(m, op, site, inputs, args, owner, measures.pick(layouts, index)) for index in range(count.value)))
     sizes = args.get("split_size")
     if op.name == "split" and isinstance(sizes, (TupleVal, ListVal)) and not (isinstance(sizes, ListVal) and sizes.growing):
-        return TupleVal(tuple(make(m, op, site, inputs, args, owner, shapes.pick(layouts, index)) for index in range(len(sizes.items))))
+        return TupleVal(tuple(make(m, op, site, inputs, args, owner, measures.pick(layouts, index)) for index in range(len(sizes.items))))
     # Unpacking or indexing gives pieces that are all alike.
-    return make(m, Op(op.name, op.kind, op.params), site, inputs, args, owner, shapes.unknown())
+    return make(m, Op(op.name, op.kind, op.params), site, inputs, args, owner, measures.unknown())
 
 
 def _notice_mode(m: Machine, op: Op, args: dict[str, Value]) -> None:
@@ -197,7 +200,7 @@ def arithmetic(m: Machine, op: str, left: Value, right: Value, site: Site) -> Va
     """`left op right` where one side is a tensor."""
     inputs = [left] if right is NONE else [left, right]
     kind = _ARITHMETIC.get(op, OPAQUE)
-    return make(m, kind, site, inputs, {}, layout=shapes.of_arithmetic(kind, inputs))
+    return make(m, kind, site, inputs, {}, layout=measures.of_arithmetic(kind, inputs))
 
 
 def comparison(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value:
@@ -230,6 +233,7 @@ def _remember(result: Value, net: Network) -> None:
     """Which layer applied an operation, parameters or not."""
     for tensor in tensors_of(result):
         tensor.module = net
+        net.outputs.append(tensor)
 
 
 def loss(m: Machine, spec: Loss, args: Args, site: Site, owner: Union[Network, None]) -> Value:
@@ -252,9 +256,9 @@ def loss(m: Machine, spec: Loss, args: Args, site: Site, owner: Union[Network, N
 def method(m: Machine, tensor: Tensor, name: str, args: Args, site: Site) -> Value:
     """`tensor.name(args)`."""
     if name == "size":
-        return shapes.part(Shape(tensor), m.settle(args.positional[0])) if args.positional else Shape(tensor)
+        return measures.part(Shape(tensor), m.settle(args.positional[0])) if args.positional else Shape(tensor)
     if name in ("dim", "ndimension"):
-        return shapes.rank(tensor)
+        return measures.rank(tensor)
     if name == "backward":
         from nnlint.trace import training
 
@@ -284,7 +288,7 @@ def attribute(m: Machine, tensor: Tensor, name: str, site: Site) -> Value:
     if name == "grad":
         return GradVal(Params(tuple(tensor.networks) or (tensor,)))
     if name == "ndim":
-        return shapes.rank(tensor)
+        return measures.rank(tensor)
     if name in ("device", "dtype", "requires_grad", "is_cuda", "grad_fn", "is_leaf", "names", "layout"):
         return Unknown(("ask", tensor.id, name), born=tensor.id)
     if name in ATTRIBUTES:
@@ -297,7 +301,7 @@ def attribute(m: Machine, tensor: Tensor, name: str, site: Site) -> Value:
 
 
 def _field(m: Machine, tensor: Tensor, site: Site) -> Tensor:
-    field = make(m, FIELD, site, (tensor,), {}, layout=shapes.unknown())
+    field = make(m, FIELD, site, (tensor,), {}, layout=measures.unknown())
     field.exact = tensor.exact and tensor.op.name == "batch"
     return field
 
@@ -307,7 +311,7 @@ def item(m: Machine, tensor: Tensor, index: list[Any], site: Site) -> Value:
     if tensor.op.name in ("batch", "field") and len(index) == 1 and isinstance(index[0], Const):
         return _field(m, tensor, site)
     kept = [part for part in index if isinstance(part, Tensor)]
-    made = make(m, INDEX, site, (tensor, *kept), {}, layout=shapes.of_index(tensor, index))
+    made = make(m, INDEX, site, (tensor, *kept), {}, layout=measures.of_index(tensor, index))
     if tensor.op.name in ("network",):
         made.exact = False
     return made

@@ -7,7 +7,7 @@ from typing import Union
 from nnlint.findings import Site
 from nnlint.knowledge.optimizers import CLOSURE_OPTIMIZERS, OPTIMIZERS
 from nnlint.knowledge.schema import Factory, Kind, Op
-from nnlint.trace import calls, networks, shapes, tensors
+from nnlint.trace import calls, measures, networks, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
 from nnlint.trace.story import Backward, GradUse, Step, Zero
@@ -178,7 +178,7 @@ def grad_method(m: Machine, grad: GradVal, name: str, site: Site) -> Value:
         return grad
     if name in ("detach_", "detach", "requires_grad_", "contiguous", "to", "float", "cpu", "is_sparse"):
         return grad
-    m.tell(GradUse(site, grad.params))
+    m.tell(GradUse(site, grad.params, written=name in ("copy_", "fill_", "set_", "add_")))
     return Unknown()
 
 
@@ -188,7 +188,7 @@ def params_method(m: Machine, params: Params, name: str, args: Args, site: Site)
         m.tell(Zero(site, params))
         return NONE
     if name in ("detach", "clone", "view", "norm", "to", "cuda", "float", "data", "flatten"):
-        made = tensors.make(m, tensors.PARAMETER, site, (), {}, layout=shapes.unknown())
+        made = tensors.make(m, tensors.PARAMETER, site, (), {}, layout=measures.unknown())
         if m.grad:
             made.networks = frozenset(params.networks or ())
         made.exact = params.networks is not None
@@ -210,7 +210,7 @@ def annotated(m: Machine, named: Value, label: str, site: Site) -> Union[Value, 
             made.complete = False
             return made
         if named.name == "torch.Tensor":
-            made_tensor = tensors.make(m, tensors.INPUT, site, (), {}, layout=shapes.unknown())
+            made_tensor = tensors.make(m, tensors.INPUT, site, (), {}, layout=measures.unknown())
             made_tensor.exact = False
             return made_tensor
         if named.name == "torch.utils.data.DataLoader":

@@ -271,7 +271,7 @@ class Network(Obj):
     """Any `nn.Module`: a layer of the library (`layer`), a container (`items`), a project class (`cls`), a loss (`loss`) or a network
     that a library built (`factory`). `complete` says whether all its parts are known."""
 
-    __slots__ = ("args", "cls", "complete", "factory", "items", "layer", "loaded", "loss", "name", "params")
+    __slots__ = ("args", "cls", "complete", "factory", "items", "layer", "loaded", "loss", "name", "outputs")
 
     def __init__(self, site: Site, name: str, label: str = "") -> None:
         super().__init__(site, label)
@@ -282,7 +282,7 @@ class Network(Obj):
         self.factory: Union[Factory, None] = None
         self.args: dict[str, Value] = {}
         self.items: Union[list[tuple[str, Value]], None] = None
-        self.params: list[Value] = []
+        self.outputs: list[Tensor] = []
         self.complete = True
         self.loaded = False
 
@@ -347,7 +347,7 @@ class Tensor(Value):
     `seen` those that its value depends on (also through detach), `data` the data sources its value comes from.
     """
 
-    __slots__ = ("args", "data", "exact", "forwards", "id", "inputs", "layout", "module", "networks", "op", "seen", "site", "uses")
+    __slots__ = ("args", "data", "exact", "forwards", "id", "inputs", "layout", "module", "networks", "op", "relabelled", "seen", "site", "users")
 
     def __init__(
         self,
@@ -365,7 +365,8 @@ class Tensor(Value):
         self.args = args or {}
         self.module = module
         self.layout = layout
-        self.uses = 0
+        self.users: list[Tensor] = []
+        self.relabelled = 0
         networks: set[Value] = set()
         forwards: set[Forward] = set()
         seen: set[Forward] = set()
@@ -373,6 +374,7 @@ class Tensor(Value):
         exact = True
         for value in inputs:
             for tensor in tensors_of(value):
+                self.relabelled = self.relabelled or tensor.relabelled
                 seen |= tensor.seen
                 data |= tensor.data
                 networks |= tensor.networks

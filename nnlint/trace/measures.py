@@ -1,0 +1,230 @@
+"""The bridge between abstract values and the algebra of layouts: sizes of tensors as values, values as arguments of an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+from nnlint.findings import Site
+from nnlint.knowledge.schema import Kind, Op
+from nnlint.trace import expressions
+from nnlint.trace.layout import Layout
+from nnlint.trace.machine import Machine
+from nnlint.trace.shapes import UNKNOWN, layout_of
+from nnlint.trace.size import Size
+from nnlint.trace.story import Relabelled
+from nnlint.trace.values import Choice, Const, ListVal, Shape, SizeVal, Tensor, TupleVal, Unknown, Value, birth, tensors_of
+
+_VIEWS = frozenset({"view", "reshape"})
+
+
+def unknown(name: str = "") -> Layout:
+    """A layout of which nothing is known."""
+    return Layout.unknown(name=name)
+
+
+def layout(tensor: Tensor) -> Layout:
+    """The tensor's layout; one of its own where nothing is known, so that its sizes stay the same."""
+    if tensor.layout is None:
+        tensor.layout = Layout.unknown()
+    return tensor.layout
+
+
+def size(tensor: Tensor, index: int) -> Value:
+    """`x.size(index)`."""
+    return expressions.from_size(layout(tensor).size(index))
+
+
+def sizes(tensor: Tensor, key: tuple[Any, ...]) -> Value:
+    """`x.shape[a:b]`."""
+    known = layout(tensor).rank
+    ends = [part.value if isinstance(part, Const) else part for part in key]
+    if not all(end is None or isinstance(end, int) for end in ends) or ends[2] not in (None, 1):
+        return Unknown()
+    first, last = ends[0] or 0, ends[1]
+    if known is not None:
+        return TupleVal(tuple(size(tensor, index) for index in range(known)[first:last]))
+    if first >= 0 and last is not None and last >= 0:
+        return TupleVal(tuple(size(tensor, index) for index in range(first, last)))
+    if first < 0 and (last is None or last < 0):
+        return TupleVal(tuple(size(tensor, index) for index in range(first, last or 0)))
+    return Unknown()
+
+
+def part(shape: Shape, key: Any) -> Value:
+    """`x.shape[key]`: one size, or a tuple of sizes for a slice."""
+    if isinstance(key, Const) and isinstance(key.value, int):
+        return size(shape.tensor, key.value)
+    if isinstance(key, tuple):
+        return sizes(shape.tensor, key)
+    return Unknown()
+
+
+def unpack(shape: Shape, count: int) -> list[Value]:
+    """`b, t, c = x.shape`: this fixes the rank."""
+    shape.tensor.layout = layout(shape.tensor).with_rank(count)
+    return [size(shape.tensor, index) for index in range(count)]
+
+
+def all_sizes(shape: Shape) -> Union[tuple[Value, ...], None]:
+    """All sizes of a shape; None where its rank is not known."""
+    known = layout(shape.tensor).rank
+    return None if known is None else tuple(size(shape.tensor, index) for index in range(known))
+
+
+def rank(tensor: Tensor) -> Value:
+    """`x.dim()`."""
+    known = layout(tensor).rank
+    return Const(known) if known is not None else Unknown(("rank", tensor.id), born=tensor.id)
+
+
+def pick(made: Any, index: int) -> Union[Layout, None]:
+    """One of the layouts of an operation with several results; the third is the second part of a pair (an LSTM's cell)."""
+    if isinstance(made, tuple):
+        if index == 2 and len(made) == 2 and isinstance(made[1], tuple):
+            return pick(made[1], 1)
+        found = made[index] if index < len(made) else None
+        return pick(found, 0) if isinstance(found, tuple) else found
+    return made if index == 0 else None
+
+
+def argument(value: Value) -> object:
+    """A value as the algebra takes it: a size, a number, a flag, a tuple of these, or `UNKNOWN`."""
+    if isinstance(value, Const):
+        return value.value
+    if isinstance(value, (SizeVal, Unknown)):
+        return expressions.to_size(value) or UNKNOWN
+    if isinstance(value, TupleVal):
+        return tuple(argument(item) for item in value.items)
+    if isinstance(value, ListVal):
+        return UNKNOWN if value.growing else tuple(argument(item) for item in value.items)
+    if isinstance(value, Shape):
+        known = all_sizes(value)
+        return UNKNOWN if known is None else tuple(argument(item) for item in known)
+    return UNKNOWN
+
+
+def _flat(value: object) -> object:
+    """`view(*x.shape[:2], -1)` and `view((a, b))` are tuples of sizes, nested ones spliced."""
+    if isinstance(value, tuple):
+        out: list[object] = []
+        for item in value:
+            inner = _flat(item)
+            out += inner if isinstance(inner, tuple) else [inner]
+        return tuple(out)
+    return value
+
+
+def arguments(args: Mapping[str, Value]) -> dict[str, object]:
+    """Arguments by name, as the algebra takes them."""
+    out: dict[str, object] = {}
+    for name, value in args.items():
+        known = argument(value)
+        out[name] = _flat(known) if name in ("shape", "size", "sizes", "dims") else known
+    return out
+
+
+def of_source(op: Op, args: Mapping[str, Value]) -> Layout:
+    """The layout of a tensor that comes from outside."""
+    given = [item.layout for value in args.values() for item in tensors_of(value)[:1]]
+    known = arguments(args)
+    if op.name in ("tensor", "as_tensor", "asarray") and not given and not isinstance(known.get("data"), (tuple, int, float)):
+        return Layout.unknown()
+    made = layout_of(op.name, given, known)
+    return made if isinstance(made, Layout) else Layout.unknown()
+
+
+def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site) -> Any:
+    """The layout or layouts that an operation makes; a view that re-labels axes is told."""
+    layouts, count = _inputs(op, inputs)
+    known = arguments(args)
+    if op.name in _VIEWS:
+        return _view(m, op, inputs, layouts, known, site)
+    if count is not None:
+        known["count"] = count
+    if op.name == "flatten" and op.params[:1] == ("start_dim",) and "start_dim" not in known and not op.many:
+        known["start_dim"] = 0
+    made = layout_of(op.name, layouts, known)
+    if made is None and op.kind in (Kind.KEEP, Kind.DETACH) and op.name in ("returned", "returned "):
+        return layouts[0]
+    return made
+
+
+def _inputs(op: Op, inputs: Sequence[Value]) -> tuple[list[Union[Layout, None]], Union[Size, None]]:
+    if not op.many:
+        return [_layout(value) for value in inputs], None
+    out: list[Union[Layout, None]] = []
+    count: Union[Size, None] = None
+    for value in inputs:
+        if isinstance(value, (TupleVal, ListVal)):
+            out += [_layout(item) for item in value.items]
+            if isinstance(value, ListVal) and value.growing:
+                count = Size.symbol(("length", value.id), "length")
+                out = out[:1]
+        elif isinstance(value, Tensor):
+            out.append(layout(value))
+        else:
+            found = tensors_of(value)
+            out.append(layout(found[0]) if found else None)
+            count = Size.symbol(("length", birth()), "length")
+    return out, count
+
+
+def _layout(value: Value) -> Union[Layout, None]:
+    if isinstance(value, Tensor):
+        return layout(value)
+    if isinstance(value, Choice):
+        found = tensors_of(value)
+        return layout(found[0]) if len(found) == 1 else None
+    return None
+
+
+def _view(
+    m: Machine, op: Op, inputs: Sequence[Value], layouts: list[Union[Layout, None]], known: dict[str, object], site: Site
+) -> Union[Layout, None]:
+    target = known.get("shape")
+    if isinstance(target, (int, Size)):
+        target = (target,)
+    if not isinstance(target, tuple) or not layouts or layouts[0] is None:
+        return None
+    if not all(isinstance(item, (int, Size)) and not isinstance(item, bool) for item in target):
+        return None
+    before = layouts[0]
+    after, relabel = before.view([item for item in target if isinstance(item, (int, Size))])
+    if relabel is not None and relabel.certain and isinstance(inputs[0], Tensor):
+        serial = birth()
+        event = Relabelled(site, relabel, op.name, serial, inputs[0].relabelled)
+        m.tell(event)
+        m.pending_relabel = serial
+    return after
+
+
+def of_arithmetic(op: Op, inputs: Sequence[Value]) -> Union[Layout, None]:
+    """The layout of `a op b`, broadcast."""
+    made = layout_of(op.name, [_layout(value) for value in inputs if isinstance(value, (Tensor, Choice))], {})
+    return made if isinstance(made, Layout) else None
+
+
+def of_index(tensor: Tensor, index: list[Any]) -> Layout:
+    """The layout of `x[index]`."""
+    items: list[object] = []
+    for item in index:
+        if item is Ellipsis:
+            items.append(Ellipsis)
+        elif isinstance(item, tuple):
+            items.append(slice(*(None if end is None else _bound(end) for end in item)))
+        elif isinstance(item, Tensor):
+            items.append(layout(item) if item.op.kind is not Kind.DECISION else object())
+        elif isinstance(item, Const):
+            items.append(item.value if item.value is None or isinstance(item.value, int) else object())
+        elif isinstance(item, (SizeVal, Unknown)):
+            items.append(expressions.to_size(item) if isinstance(item, SizeVal) or item.label == "index" else object())
+        else:
+            items.append(object())
+    return layout(tensor).index(items)
+
+
+def _bound(value: Value) -> object:
+    if isinstance(value, Const):
+        return value.value
+    return expressions.to_size(value) or Size.symbol(("bound", birth()), "?")

@@ -1,0 +1,159 @@
+"""Follows the state of one object along all ways through a story: branches apart, loops round and round.
+
+A condition that was decided stays decided as long as its value is the same, so that `if amp: zero_grad()` and `if amp: step()` are
+not mixed up; what is born in a loop's round is forgotten when the next begins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+from nnlint.trace.story import Arms, Block, Event, Exit, Loop, Scope, Story
+from nnlint.trace.values import Facts, conjunction
+
+S = TypeVar("S", bound=Hashable)
+MAX_STATES = 192
+MAX_ROUNDS = 5
+
+
+class Automaton(Protocol[S]):
+    """What to watch: which events matter, how each changes the state, and what leaving a branch or loop does."""
+
+    def concerns(self, event: Event) -> bool:
+        """Whether the event can change a state."""
+
+    def on(self, event: Event, state: S, facts: Facts) -> tuple[S, Facts]:
+        """The state after the event, and conditions that it settles."""
+
+    def passed(self, arms: Arms, taken: Block, state: S) -> S:
+        """The state after one arm was taken and its siblings were not."""
+
+    def left(self, loop: Loop, state: S) -> S:
+        """The state when a loop is done."""
+
+
+Path = tuple[S, frozenset[tuple[Hashable, bool]]]
+Exits = dict[str, set[Path[S]]]
+
+
+class Walk(Generic[S]):
+    """One automaton on one story."""
+
+    def __init__(self, story: Story, automaton: Automaton[S]) -> None:
+        self.story = story
+        self.automaton = automaton
+        self.relevant: dict[int, bool] = {}
+        keys: Counter[Hashable] = Counter()
+        self._count(story.root, keys)
+        self.tracked = frozenset(key for key, count in keys.items() if count > 1)
+
+    def run(self, start: S) -> set[S]:
+        """All states in which the story may end."""
+        falls, exits = self._block(self.story.root, {(start, frozenset())})
+        return {state for state, _ in falls} | {state for paths in exits.values() for state, _ in paths}
+
+    def _count(self, block: Block, keys: Counter[Hashable]) -> bool:
+        """Which conditions decide more than one branch, and which blocks matter at all."""
+        matters = False
+        for item in block.items:
+            if isinstance(item, Event):
+                matters = matters or (not isinstance(item, Exit) and self.automaton.concerns(item))
+            elif isinstance(item, Arms):
+                inner = [self._count(arm, keys) for _, arm in item.arms]
+                if any(inner) or any(_exits(arm) for _, arm in item.arms):
+                    keys.update({key for facts, _ in item.arms for key, _ in facts})
+                matters = matters or any(inner)
+            else:
+                matters = self._count(item.body, keys) or matters
+        self.relevant[id(block)] = matters
+        return matters
+
+    def _block(self, block: Block, paths: set[Path[S]]) -> tuple[set[Path[S]], Exits[S]]:
+        exits: Exits[S] = {}
+        for item in block.items:
+            if not paths:
+                break
+            if isinstance(item, Exit):
+                exits.setdefault(item.kind, set()).update(paths)
+                return set(), exits
+            if isinstance(item, Event):
+                if self.automaton.concerns(item):
+                    paths = {self._on(item, path) for path in paths}
+            elif isinstance(item, Arms):
+                paths = self._arms(item, paths, exits)
+            elif isinstance(item, Loop):
+                if self.relevant[id(item.body)]:
+                    paths = self._loop(item, paths, exits)
+            elif self.relevant[id(item.body)]:
+                paths = self._scope(item, paths)
+            if len(paths) > MAX_STATES:
+                paths = {(state, frozenset()) for state, _ in paths}
+        return paths, exits
+
+    def _on(self, event: Event, path: Path[S]) -> Path[S]:
+        state, known = path
+        after, facts = self.automaton.on(event, state, tuple(known))
+        if not facts:
+            return after, known
+        merged = dict(known)
+        merged.update(facts)
+        return after, frozenset(merged.items())
+
+    def _arms(self, item: Arms, paths: set[Path[S]], exits: Exits[S]) -> set[Path[S]]:
+        if not any(self.relevant[id(arm)] or _exits(arm) for _, arm in item.arms):
+            return paths
+        out: set[Path[S]] = set()
+        for facts, arm in item.arms:
+            inside: set[Path[S]] = set()
+            for state, known in paths:
+                merged = conjunction(tuple(known), facts)
+                if merged is not None:
+                    kept = known | frozenset(fact for fact in facts if fact[0] in self.tracked)
+                    inside.add((state, kept))
+            falls, inner = self._block(arm, inside)
+            for kind, ended in inner.items():
+                exits.setdefault(kind, set()).update(ended)
+            out |= {(self.automaton.passed(item, arm, state), known) for state, known in falls}
+        return out
+
+    def _loop(self, loop: Loop, paths: set[Path[S]], exits: Exits[S]) -> set[Path[S]]:
+        after: set[Path[S]] = set()
+        seen: set[Path[S]] = set()
+        frontier = paths
+        for _ in range(1 if loop.once else MAX_ROUNDS):
+            falls, inner = self._block(loop.body, frontier)
+            falls = falls | inner.pop("continue", set())
+            after |= inner.pop("break", set())
+            for kind, ended in inner.items():
+                exits.setdefault(kind, set()).update(ended)
+            again = {(state, self._forget(known, loop.start)) for state, known in falls}
+            after |= again
+            frontier = again - seen
+            seen |= again
+            if not frontier:
+                break
+        return {(self.automaton.left(loop, state), self._forget(known, loop.start)) for state, known in after}
+
+    def _forget(self, known: frozenset[tuple[Hashable, bool]], start: int) -> frozenset[tuple[Hashable, bool]]:
+        ages = self.story.ages
+        return frozenset(fact for fact in known if ages.get(fact[0], 0) < start)
+
+    def _scope(self, scope: Scope, paths: set[Path[S]]) -> set[Path[S]]:
+        falls, exits = self._block(scope.body, paths)
+        return falls | exits.get("return", set())
+
+
+def _exits(block: Block) -> bool:
+    """Whether control may leave the block other than at its end."""
+    for item in block.items:
+        if isinstance(item, Exit):
+            return True
+        if isinstance(item, Arms) and any(_exits(arm) for _, arm in item.arms):
+            return True
+        if isinstance(item, Loop) and any(isinstance(inner, Exit) and inner.kind == "return" for inner in item.body.items):
+            return True
+    return False
+
+

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnlint.findings import Confidence, Remark, Report, Severity
+from nnlint.knowledge.schema import Kind, Wants
+from nnlint.rule import Rule
+from nnlint.trace.losses import LossInput, loss_inputs
+from nnlint.trace.producers import Producer, producers
+from nnlint.trace.ranges import range_of
+from nnlint.trace.story import Story
+
+_LOGIT_LOSSES = (Wants.LOGITS, Wants.LOG_PROBABILITIES, Wants.PROBABILITIES)
+
+
+class FinalActivation(Rule):
+    """An activation on the last layer, where the use needs an unbounded output.
+
+    ## Why is this bad?
+    Logits cut off by ReLU can say "yes" but never "no": half of the scores get no gradient, and an unlucky start leaves constant
+    outputs. A regression head whose range does not hold the targets can never reach them.
+
+    ## Bad
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.ReLU())
+    loss = nn.CrossEntropyLoss()(net(torch.randn(8, 4)), torch.randint(3, (8,)))
+    loss.backward()
+    ```
+
+    ## Good
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    loss = nn.CrossEntropyLoss()(net(torch.randn(8, 4)), torch.randint(3, (8,)))
+    loss.backward()
+    ```
+
+    ## When it stays silent
+    For hidden layers, feature extractors and blocks, whatever they end in; for outputs that are meant to be bounded (policies, images,
+    rates, probabilities); for regression unless the targets are known to leave the activation's range; when only some paths are
+    activated.
+
+    ## Runtime
+    The producer of the loss input is read from the autograd graph, and the share of outputs at the activation's bound is counted.
+
+    ## Fix
+    Remove the activation after the last layer.
+
+    ## References
+    The former PyTorch tutorial with this mistake: pytorch/tutorials#1526.
+    """
+
+    code = "NN103"
+    severity = Severity.ERROR
+    six = True
+
+    def check(self, story: Story) -> Iterator[Report]:
+        for given in loss_inputs(story):
+            cut = [(producer, inner) for producer in given.producers for inner in _bounded(given, producer)]
+            if not cut:
+                continue
+            certain = Confidence.CERTAIN if len({id(producer) for producer, _ in cut}) == len(given.producers) else Confidence.SUSPECTED
+            for producer, inner in cut:
+                name = inner.tensor.op.name
+                regression = given.loss.wants is Wants.ANY
+                yield Report(
+                    site=inner.tensor.site,
+                    message=f"`{name}` on the last layer: "
+                    + (f"targets of `{given.title}` lie outside its range" if regression else f"`{given.title}` works on logits, which must be unbounded"),
+                    help=f"remove the `{name}` after the last layer",
+                    trace=_way(given, producer, inner),
+                    confidence=certain,
+                    severity=Severity.WARNING if regression else None,
+                )
+
+
+def _bounded(given: LossInput, producer: Producer) -> list[Producer]:
+    """The activations on the last layer that this input comes from: directly, or through the softmax that the loss wants."""
+    if given.loss.wants is Wants.ANY:
+        return _regression(given, producer)
+    if producer.kind is Kind.ACTIVATION:
+        return [producer] if given.loss.wants is Wants.LOGITS and _cuts(producer) else []
+    if producer.kind in (Kind.PROBABILITY, Kind.LOG_PROBABILITY) and producer.tensor.op.name in ("softmax", "log_softmax"):
+        inner = producers(producer.tensor.inputs[0]) if producer.tensor.inputs else None
+        if inner and all(part.kind is Kind.ACTIVATION and _cuts(part) for part in inner):
+            return inner
+    return []
+
+
+def _cuts(producer: Producer) -> bool:
+    """Whether the activation bounds its output on one side at least, and stands on a layer with weights."""
+    if range_of(producer.tensor).unbounded:
+        return False
+    before = producers(producer.tensor.inputs[0]) if producer.tensor.inputs else None
+    return before is not None and all(part.kind in (Kind.AFFINE, Kind.NORM) for part in before)
+
+
+def _regression(given: LossInput, producer: Producer) -> list[Producer]:
+    if given.loss.name not in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") or given.call.target is None:
+        return []
+    if producer.kind not in (Kind.ACTIVATION, Kind.PROBABILITY) or producer.tensor.op.name == "softmax":
+        return []
+    output, target = range_of(producer.tensor), range_of(given.call.target)
+    return [producer] if _cuts_or_squashes(producer) and target.leaves(output) else []
+
+
+def _cuts_or_squashes(producer: Producer) -> bool:
+    return producer.kind is Kind.PROBABILITY or _cuts(producer)
+
+
+def _way(given: LossInput, producer: Producer, inner: Producer) -> tuple[Remark, ...]:
+    steps = list(given.trace(producer, f"`{producer.tensor.op.name}` applied here"))
+    if inner is not producer:
+        steps.insert(0, Remark(inner.tensor.site, f"`{inner.tensor.op.name}` applied here"))
+    return tuple(steps)
+
+

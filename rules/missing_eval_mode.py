@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnlint.findings import Remark, Report, Severity
+from nnlint.rule import Rule
+from nnlint.trace.modes import modes
+from nnlint.trace.story import Story
+
+
+class MissingEvalMode(Rule):
+    """Evaluation runs with Dropout or BatchNorm in train mode.
+
+    ## Why is this bad?
+    In train mode Dropout throws units away and BatchNorm normalises by the batch at hand, and updates its statistics with evaluation
+    data. Reported numbers are wrong, noisy and depend on the batch. `torch.no_grad()` changes none of this.
+
+    ## Bad
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x, y = torch.randn(8, 4), torch.randint(3, (8,))
+    for _ in range(5):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    with torch.no_grad():
+        accuracy = (net(x).argmax(1) == y).float().mean()
+    ```
+
+    ## Good
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x, y = torch.randn(8, 4), torch.randint(3, (8,))
+    for _ in range(5):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    net.eval()
+    with torch.no_grad():
+        accuracy = (net(x).argmax(1) == y).float().mean()
+    ```
+
+    ## When it stays silent
+    For networks without layers that care about the mode; for networks that were neither trained nor loaded (smoke tests); for metrics on
+    the training batch inside the training loop; samples drawn from noise; targets and teachers; and when code that cannot be followed
+    may have switched the mode.
+
+    ## Runtime
+    The mode of every Dropout and BatchNorm is recorded at each forward, training and evaluation told apart by what follows.
+
+    ## Fix
+    `net.eval()` before the evaluation, `net.train()` after it.
+
+    ## References
+    `torch.nn.Module.eval`.
+    """
+
+    code = "NN301"
+    severity = Severity.ERROR
+    six = True
+
+    def check(self, story: Story) -> Iterator[Report]:
+        evaluations, _ = modes(story)
+        for found in evaluations:
+            name = found.network.label or "the network"
+            kind = found.layer.name.rpartition(".")[2]
+            steps = [Remark(found.forward.site, "evaluated here, in train mode")]
+            if found.layer is not found.network and found.layer.cls is None:
+                steps.insert(0, Remark(found.layer.site, f"this `{kind}` behaves differently in train mode"))
+            if found.switch is not None:
+                steps.insert(-1, Remark(found.switch, "switched to train mode here"))
+            yield Report(
+                site=found.forward.site,
+                message=f"`{name}` is evaluated in train mode: its `{kind}` is active",
+                help=f"call `{name}.eval()` before the evaluation and `{name}.train()` before training goes on",
+                trace=tuple(steps),
+            )

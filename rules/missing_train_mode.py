@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnlint.findings import Remark, Report, Severity
+from nnlint.rule import Rule
+from nnlint.trace.modes import modes
+from nnlint.trace.story import Story
+
+
+class MissingTrainMode(Rule):
+    """Training goes on in eval mode after an evaluation.
+
+    ## Why is this bad?
+    After the first evaluation Dropout is off and BatchNorm normalises by frozen statistics for the rest of the training: the network
+    loses its regularisation, silently and only from the second epoch on.
+
+    ## Bad
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x, y = torch.randn(8, 4), torch.randint(3, (8,))
+    net.train()
+    for _ in range(5):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            accuracy = (net(x).argmax(1) == y).float().mean()
+    ```
+
+    ## Good
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x, y = torch.randn(8, 4), torch.randint(3, (8,))
+    for _ in range(5):
+        net.train()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            accuracy = (net(x).argmax(1) == y).float().mean()
+    ```
+
+    ## When it stays silent
+    For networks without layers that care about the mode; when eval mode was set before training and no evaluation came between (frozen
+    BatchNorm, a choice); when the former mode is restored; and when code that cannot be followed may have switched the mode.
+
+    ## Runtime
+    The mode of every Dropout and BatchNorm is recorded at each forward that a `backward` follows.
+
+    ## Fix
+    `net.train()` at the start of every epoch, or right after each evaluation.
+
+    ## References
+    `torch.nn.Module.train`.
+    """
+
+    code = "NN302"
+    severity = Severity.ERROR
+    six = True
+
+    def check(self, story: Story) -> Iterator[Report]:
+        _, trainings = modes(story)
+        for found in trainings:
+            name = found.network.label or "the network"
+            kind = found.layer.name.rpartition(".")[2]
+            yield Report(
+                site=found.switch,
+                message=f"training of `{name}` goes on in eval mode after this `eval()`: its `{kind}` no longer trains as it should",
+                help=f"call `{name}.train()` after the evaluation, or at the start of every epoch",
+                trace=(Remark(found.switch, "switched to eval mode here"), Remark(found.forward.site, "trained here, still in eval mode")),
+            )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnlint.findings import Report, Severity
+from nnlint.knowledge.schema import Kind, Wants
+from nnlint.rule import Group, Rule
+from nnlint.trace.losses import loss_inputs
+from nnlint.trace.producers import producers
+from nnlint.trace.story import Story
+from nnlint.trace.values import Const, Network
+
+
+class OutputLayerWithoutBias(Rule):
+    """The output layer has no bias.
+
+    ## Why is this bad?
+    The bias of the last layer holds what is known before any input is seen: the class frequencies, the mean of the targets. Without it
+    the network has to spend its features on a constant.
+
+    ## Bad
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3, bias=False))
+    loss = nn.CrossEntropyLoss()(net(torch.randn(8, 4)), torch.randint(3, (8,)))
+    loss.backward()
+    ```
+
+    ## Good
+    ```python
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    loss = nn.CrossEntropyLoss()(net(torch.randn(8, 4)), torch.randint(3, (8,)))
+    loss.backward()
+    ```
+
+    ## When it stays silent
+    For tied weights, heads on normalised features (re-identification, cosine and margin heads), outputs to which a bias of its own is
+    added, hidden layers, and embeddings.
+
+    ## Runtime
+    The layer that makes the loss input is read from the autograd graph.
+
+    ## Fix
+    Leave `bias` at its default.
+
+    ## References
+    Karpathy, "A Recipe for Training Neural Networks": initialise the final layer's bias.
+    """
+
+    code = "NN502"
+    severity = Severity.NOTE
+    group = Group.PEDANTIC
+    six = True
+
+    def check(self, story: Story) -> Iterator[Report]:
+        for given in loss_inputs(story):
+            for producer in given.producers:
+                tensor = producer.tensor
+                if tensor.op.kind in (Kind.PROBABILITY, Kind.LOG_PROBABILITY) and tensor.inputs:
+                    inner = producers(tensor.inputs[0]) or []
+                    tensor = inner[0].tensor if len(inner) == 1 else tensor
+                layer = tensor.module
+                if tensor.op.kind is not Kind.AFFINE or layer is None or not _bare(layer) or "weight" in layer.attrs:
+                    continue
+                if given.loss.wants is Wants.ANY and given.loss.name not in _REGRESSION:
+                    continue
+                before = producers(tensor.inputs[0]) if tensor.inputs else None
+                if before is None or any(part.kind in (Kind.NORM, Kind.REDUCE) or part.tensor.op.name == "normalize" for part in before):
+                    continue
+                yield Report(
+                    site=layer.site,
+                    message=f"the output layer `{layer.label or layer.name.rpartition('.')[2]}` has no bias",
+                    help="leave `bias` at its default: it holds the class frequencies or the mean of the targets",
+                    trace=given.trace(producer, "the output layer is applied here"),
+                )
+
+
+_REGRESSION = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "gaussian_nll_loss"})
+
+
+def _bare(layer: Network) -> bool:
+    if layer.layer is None or not layer.layer.bias or layer.layer.op.name not in ("linear", "conv1d", "conv2d", "conv3d"):
+        return False
+    bias = layer.args.get(layer.layer.bias)
+    return isinstance(bias, Const) and bias.value is False
