@@ -14,7 +14,7 @@ from nnlint.notices import InvalidSyntax
 from nnlint.registry import Catalogue
 from nnlint.selection import expand, select
 from nnlint.settings import Settings
-from nnlint.source import Source, Unreadable, load, read
+from nnlint.source import Source, Unreadable, load, read, relate
 from nnlint.suppression import suppress
 
 
@@ -59,7 +59,7 @@ def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: 
 
 def _lint(sources: list[Source], failures: list[Failure], settings: Settings, catalogue: Catalogue, files: int) -> Result:
     codes = select(catalogue, settings.layers)
-    sources, broken_cells = _mended(sources)
+    sources, broken_cells = _mended(relate(sources))
     failures += broken_cells
     found: list[Finding] = []
     if any(source.relevant for source in sources):

@@ -6,9 +6,10 @@ import io
 import re
 import tokenize
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nnlint.findings import Failure, Place
 from nnlint.records import Span
@@ -20,6 +21,8 @@ _TRAINING = re.compile(
     r"|fairscale|colossalai|flair|allennlp|fairseq|catalyst|composer|sentence_transformers|\bpeft\b|\btrl\b|kornia|braindecode"
     r"|zero_grad|\bbackward\(|\bnn\.|no_grad\b|\bstate_dict\("
 )
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+[.\w]+[ \t]+import\b(?:[ \t]*\([^)]*\)|[^#\n]*)|import[ \t][^#\n]*)", re.MULTILINE)
+_NAME = re.compile(r"\w+")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -56,18 +59,22 @@ class Cells:
 
 @dataclass(frozen=True)
 class Source:
-    """`key` is the path as the user sees it; `text` is Python; `shown` differs from it where notebook magics were masked."""
+    """`key` is the path as the user sees it; `text` is Python; `shown` differs from it where notebook magics were masked.
+
+    `related` says that the source imports a relevant one (see `relate`).
+    """
 
     key: str
     text: str
     path: Path | None = None
     cells: Cells | None = None
     shown: str | None = None
+    related: bool = False
 
     @cached_property
     def relevant(self) -> bool:
         """Whether the text can have anything to do with training a network; cheap and generous."""
-        return _TRAINING.search(self.text) is not None
+        return self.related or _TRAINING.search(self.text) is not None
 
     @cached_property
     def lines(self) -> list[str]:
@@ -83,6 +90,34 @@ class Source:
     def row(self, place: Place) -> int:
         """The row of `text` at which a place of this source starts."""
         return place.row if self.cells is None or place.cell is None else self.cells.row(place.cell, place.row)
+
+
+def relate(sources: Sequence[Source]) -> list[Source]:
+    """The sources, those marked that import a relevant one: a script may start a training without a word of torch in it."""
+    found = list(sources)
+    imports = {source.key: _imported(source.text) for source in found if not source.relevant}
+    modules = {_module(source.key) for source in found if source.relevant}
+    grown = bool(modules and imports)
+    while grown:
+        grown = False
+        for index, source in enumerate(found):
+            if source.relevant or modules.isdisjoint(imports[source.key]):
+                continue
+            found[index] = replace(source, related=True)
+            modules.add(_module(source.key))
+            grown = True
+    return found
+
+
+def _imported(text: str) -> set[str]:
+    """All names in the import statements of a text: modules, packages and what is taken from them."""
+    return {name for match in _IMPORT.finditer(text) for name in _NAME.findall(match[0])}
+
+
+def _module(key: str) -> str:
+    """The name by which a source is imported."""
+    path = PurePosixPath(key)
+    return path.parent.name if path.stem == "__init__" else path.stem
 
 
 def read(path: Path, key: str) -> Source | None:

@@ -8,7 +8,7 @@ import pytest
 
 from nnlint.findings import Place
 from nnlint.records import Span
-from nnlint.source import Source, Unreadable, decode, load, read
+from nnlint.source import Source, Unreadable, decode, load, read, relate
 
 
 def complaint(data: bytes, key: str = "a.py") -> tuple[int, int, str]:
@@ -97,3 +97,21 @@ def test_places_and_rows() -> None:
     assert place == Place("a/b.py", None, 2, 1, 3, 2)
     assert source.row(place) == 2
     assert source.lines == ["a", "b", "c\x0c\u2028d", ""]
+
+
+def test_what_imports_something_relevant_is_relevant() -> None:
+    texts = {
+        "pkg/__init__.py": "from .net import Net\n",
+        "pkg/net.py": "import torch\n",
+        "main.py": "import argparse\n\ndef main():\n    from pkg import (\n        Net,\n    )\n",
+        "start.py": "import os, main\n",
+        "other.py": "import os  # main reason\nnet = 1\n",
+    }
+    sources = relate([Source(key, text) for key, text in texts.items()])
+    assert [source.key for source in sources] == list(texts)
+    assert [source.relevant for source in sources] == [True, True, True, True, False]
+
+
+def test_without_training_nothing_is_relevant() -> None:
+    sources = [Source("a.py", "import b\n"), Source("b.py", "import a\n")]
+    assert relate(sources) == sources
