@@ -832,7 +832,7 @@ _SAME = frozenset(
         "char clamp clamp_max clamp_min clip clone conj contiguous copy cos cosh cpu cuda cumprod cumsum data deg2rad dequantize detach "
         "digamma double dropout elu entmax15 erf erfc erfinv exp exp2 expm1 fill flip fliplr flipud float floor frac from_numpy "
         "frozen_batch_norm gelu group_norm gumbel_softmax half hardshrink hardsigmoid hardswish hardtanh i0 identity imag index_add "
-        "index_copy index_fill instance_norm int isfinite isinf isnan layer_norm leaky_relu lgamma local_response_norm log log10 log1p log2 "
+        "index_copy index_fill instance_norm int isfinite isinf isnan layer_norm leaky_relu lgamma local_response_norm log log10 log1p "
         "log_softmax logcumsumexp logical_not logit logsigmoid long masked_fill masked_scatter mish nan_to_num neg normalize numpy "
         "parameter pin_memory positive pow prelu rad2deg real reciprocal relu relu6 renorm requires_grad resolve_conj rms_norm roll round "
         "rrelu rsqrt scatter scatter_add selu sgn share_memory short sigmoid sign signbit silu sin sinc sinh softmax softmin softplus "
