@@ -58,9 +58,9 @@ def canonical(name: str) -> str:
     return public(name)
 
 
-def library_name(library: str, name: str) -> Union[Value, None]:
-    """What `from library import *` gives for a name, if the tables know it."""
-    full = canonical(f"{library}.{name}")
+def library_name(package: str, name: str) -> Union[Value, None]:
+    """What `from package import *` gives for a name, if the tables know it."""
+    full = canonical(f"{package}.{name}")
     if full in LAYERS or full in FUNCTIONS or full in LOSSES or full in OPTIMIZERS or full in library.SPECIAL:
         return External(full)
     if full in ("torch.nn.functional", "torch.optim", "torch.nn", "torch.nn.Module", "torch.nn.Parameter", "torch.autograd.Variable"):

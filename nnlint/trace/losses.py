@@ -70,6 +70,8 @@ def loss_inputs(story: Story) -> Iterator[LossInput]:
             continue
         training = event.output.id in trained or event.grad
         kept = [producer for producer in found if _of_mode(producer, training)]
+        # What an exception handler leaves behind (no checkpoint to load) is a way that programs take.
+        kept = [producer for producer in kept if producer.known or not _after_trying(producer)] or kept
         if kept and all(producer.known for producer in kept):
             yield LossInput(event, kept)
 
@@ -91,3 +93,7 @@ def _graph(event: Backward) -> Iterator[Tensor]:
 def _of_mode(producer: Producer, training: bool) -> bool:
     """Whether the alternative belongs to the mode in which this loss is computed."""
     return all(decided is training for key, decided in producer.facts if isinstance(key, tuple) and key[:1] == ("training",))
+
+
+def _after_trying(producer: Producer) -> bool:
+    return any(isinstance(key, tuple) and key[:1] == ("raised",) for key, _ in producer.facts)

@@ -8,7 +8,7 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
-from nnlint.trace.story import Arms, Backward, Block, Event, Exit, Forward, Loop, Scope, Story
+from nnlint.trace.story import Arms, Backward, Block, Event, Exit, Forward, Loop, Scope, Step, Story
 from nnlint.trace.values import (
     Choice,
     ClassVal,
@@ -110,7 +110,7 @@ class Machine:
 
     def tell(self, event: Event) -> None:
         event.calls = self.calls
-        if isinstance(event, Backward):
+        if isinstance(event, (Backward, Step)):
             event.loop = self.loop
         self.block.items.append(event)
 

@@ -101,7 +101,8 @@ class Roles:
     """Which network calls train, which evaluate, and which are neither (targets, samples, what cannot be told)."""
 
     def __init__(self, story: Story) -> None:
-        self.backwards = [event for event in story.events() if isinstance(event, Backward)]
+        steps = [event for event in story.events() if isinstance(event, Step)]
+        self.backwards = [event for event in story.events() if isinstance(event, Backward) and any(_near(event.loop, step.loop) for step in steps)]
         self.trained = frozenset(forward for event in self.backwards for forward in event.forwards)
         self.seen = frozenset(forward for event in self.backwards for forward in event.seen)
         self.loops: set[int] = set()
@@ -123,6 +124,19 @@ class Roles:
         return EVAL if apart and (not forward.grad or forward.judged) else UNKNOWN
 
 
+def _chain(loop: Union[Loop, None]) -> list[Loop]:
+    out: list[Loop] = []
+    while loop is not None:
+        out.append(loop)
+        loop = loop.parent
+    return out
+
+
+def _near(left: Union[Loop, None], right: Union[Loop, None]) -> bool:
+    """Whether two events share a loop, or one of them stands in none: a backward far from any step trains nothing."""
+    return left is None or right is None or bool({id(loop) for loop in _chain(left)} & {id(loop) for loop in _chain(right)})
+
+
 def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
     """Evaluations in train mode and trainings in eval mode, for the networks that care and that were trained or loaded."""
     forwards = [event for event in story.events() if isinstance(event, Forward)]
@@ -130,6 +144,7 @@ def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
     evaluations: list[Evaluation] = []
     trainings: list[Training] = []
     networks: dict[int, Network] = {}
+    done: set[int] = set()
     for forward in forwards:
         if isinstance(forward.network, Network):
             networks.setdefault(id(forward.network), forward.network)
@@ -141,7 +156,6 @@ def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
         automaton = Modes(story, network, roles)
         start = network.factory.mode if network.factory is not None else TRAIN
         Walk(story, automaton).run(Switched(start))
-        done: set[int] = set()
         for forward, state in automaton.evaluations.items():
             place = id(forward.loop) if forward.loop is not None else hash(forward.calls)
             if place not in done:

@@ -235,9 +235,9 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
     above, below = (_product(given) / left).halves()
     if above.one and below.one:
         return _Solved(source, given)
-    if source.count(below) == 1 and not below.one and not above.one:
+    if source.count(below) == 1 and not below.one and not above.one and (above.powers or below.powers):
         return _Solved([above if m == below else m for m in source], given)
-    if given.count(above) == 1 and not above.one and not below.one:
+    if given.count(above) == 1 and above.powers and not below.one:
         return _Solved(source, [below if m == above else m for m in given])
     extra = below if above.one else above
     if extra.number == 1 and (above.one or below.one) and all(not isinstance(s.key, Size) for s in extra.powers):
@@ -357,7 +357,15 @@ def _sizes(
         if run is not None:
             for n in run:
                 total = total * atoms[n].size
-        elif solved is None or not solved.target[at].one:
+        elif solved is None:
+            for atom in atoms:
+                total = total * atom.size
+            known = Size.of(1)
+            for other in target:
+                known = known if other is None else known * other
+            result.append(total // known if known.known and total.known else Size.symbol(DerivedKey((total, known)), "-1"))
+            continue
+        elif not solved.target[at].one:
             left = [atom.size for atom in atoms]
             below = []
             for other in target:
@@ -412,6 +420,8 @@ def _relabelled(
         sure = weight(rest)
         if dim == minus:
             if solved.source[at] != solved.target[dim] or any(symbol not in inferred for symbol in solved.source[at].powers):
+                continue
+            if not _fits_without(solved, group, at, dim):
                 continue
             sure = min(sure, _INFERRED)
         if sure > _NOTHING:
@@ -494,11 +504,15 @@ def _claims(solved: _Solved, group: _Group, minus: Union[int, None]) -> list[tup
         dim = next(dim for dim in group.dims if solved.target[dim] == number)
         if dim == minus:
             continue
-        # a number may be there by chance, unless the others then fit as they are
-        rest = _groups([solved.source[n] for n in group.atoms if n != at], [solved.target[n] for n in group.dims if n != dim])
-        if rest is not None and all(part.plain for part in rest):
+        if _fits_without(solved, group, at, dim):
             result.append((at, dim, None))
     return result
+
+
+def _fits_without(solved: _Solved, group: _Group, at: int, dim: int) -> bool:
+    """All the others fit as they are: then the size of this one is not there by chance."""
+    rest = _groups([solved.source[n] for n in group.atoms if n != at], [solved.target[n] for n in group.dims if n != dim])
+    return rest is not None and all(part.plain for part in rest)
 
 
 def _explain(

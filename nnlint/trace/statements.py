@@ -276,32 +276,33 @@ def _match(m: Machine, node: r.Match, frame: Frame) -> Status:
     return branch(m, arms, site) if arms else None
 
 
+_SWITCHING = frozenset({"eval", "train", "zero_grad"})
+
+
 def _try(m: Machine, node: r.Try, frame: Frame) -> Status:
-    status = run(m, node.body, frame)
-    importing = all(isinstance(part, (r.Import, r.ImportFrom, r.Assign)) for part in node.body)
-    if node.handlers and not importing:
-        status = _handlers(m, node, frame, status)
-    elif status is None:
-        status = run(m, node.orelse, frame)
-    final = run(m, node.final, frame)
-    return final or status
-
-
-def _handlers(m: Machine, node: r.Try, frame: Frame, status: Status) -> Status:
-    """After the body: either nothing was raised, or one of the handlers runs. An exit of the body stands for the quiet way."""
+    """Either nothing is raised, or the body gives up at its start, or (where it matters) just before its end."""
     site = site_of(node, frame)
+    importing = all(isinstance(part, (r.Import, r.ImportFrom)) for part in node.body)
+    if not node.handlers or importing:
+        status = run(m, node.body, frame)
+        if status is None:
+            status = run(m, node.orelse, frame)
+        return run(m, node.final, frame) or status
     key = ("raised", node.at, birth())
     m.story.ages[key] = birth()
-    arms: list[tuple[Facts, Callable[[], Status]]] = []
-    if status is None:
-        arms.append((((key, False),), lambda: run(m, node.orelse, frame)))
-    elif status == "raise":
-        pass
-    else:
-        return status
+    arms: list[tuple[Facts, Callable[[], Status]]] = [(((key, False),), lambda: _quiet(m, node, frame))]
+    late = len(node.body) > 1 and any(isinstance(part, r.Attr) and part.name in _SWITCHING for s in node.body for part in walk(s))
     for index, handler in enumerate(node.handlers):
         arms.append((((key, True), ((key, index), True)), lambda handler=handler: _handle(m, handler, frame)))  # type: ignore[misc]
-    return branch(m, arms, site)
+        if late:
+            facts: Facts = ((key, True), ((key, index), True), ((key, "late"), True))
+            arms.append((facts, lambda handler=handler: run(m, node.body[:-1], frame) or _handle(m, handler, frame)))  # type: ignore[misc]
+    status = branch(m, arms, site)
+    return run(m, node.final, frame) or status
+
+
+def _quiet(m: Machine, node: r.Try, frame: Frame) -> Status:
+    return run(m, node.body, frame) or run(m, node.orelse, frame)
 
 
 def _handle(m: Machine, handler: r.Handler, frame: Frame) -> Status:

@@ -78,11 +78,12 @@ class Backward(Event):
 
 
 class Step(Event):
-    __slots__ = ("optimizer",)
+    __slots__ = ("loop", "optimizer")
 
     def __init__(self, site: Site, optimizer: Optimizer) -> None:
         super().__init__(site)
         self.optimizer = optimizer
+        self.loop: Union[Loop, None] = None
 
 
 class Zero(Event):
