@@ -12,7 +12,7 @@ from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.names import public
 from nnlint.knowledge.optimizers import OPTIMIZERS
-from nnlint.trace import calls, iteration, measures, modules, networks, tensors
+from nnlint.trace import calls, iteration, library, measures, modules, networks, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Machine
 from nnlint.trace.story import GradUse, ModeRead, Zero
