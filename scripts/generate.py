@@ -1,17 +1,27 @@
-"""Writes what is derived from the rules: docs/rules/ and the table of rules in README.md. `--check` only says what is out of date."""
+"""Writes what is derived: the rules' pages in docs/rules/, and README's table of rules and example of the output.
+
+`--check` only says what is out of date.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import click  # noqa: E402
+
+from nnlint.lint import lint_paths  # noqa: E402
+from nnlint.output import render as render_findings  # noqa: E402
 from nnlint.pages import page, render  # noqa: E402
 from nnlint.registry import Catalogue, catalogue  # noqa: E402
+from nnlint.settings import Table, settle  # noqa: E402
 
-BEGIN, END = "<!-- rules: written by scripts/generate.py -->", "<!-- end of rules -->"
+DEMO = ROOT / "fixtures" / "demo" / "digits"
 
 
 def table(rules: Catalogue) -> str:
@@ -31,12 +41,31 @@ def wanted() -> dict[Path, str]:
     rules = Catalogue(tuple(rule for rule in found.rules if rule.__module__.startswith("nnlint.rules")))
     files = {ROOT / "docs" / "rules" / f"{rule.name()}.md": render(rule) for rule in rules.everything}
     readme = ROOT / "README.md"
-    head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not end:
-        sys.exit(f"README.md has no block between `{BEGIN}` and `{END}`")
-    files[readme] = f"{head}{BEGIN}\n\n{table(rules)}\n\n{END}{tail}"
+    text = _block(readme.read_text(encoding="utf-8"), "rules", table(rules))
+    files[readme] = _block(text, "output", f"```\n{demo(rules)}```")
     return files
+
+
+def demo(rules: Catalogue) -> str:
+    """What nnlint prints for the errors of the demonstration."""
+    before = Path.cwd()
+    os.chdir(DEMO)
+    try:
+        result = lint_paths(["."], settle(["."], Table(ignore=("NN5",))), rules)
+    finally:
+        os.chdir(before)
+    # The marks are for the tests.
+    return re.sub(r"  # expect: .*", "", click.unstyle(render_findings("full", result)))
+
+
+def _block(text: str, name: str, content: str) -> str:
+    """The text with new content between the two marks of a block."""
+    begin, end = f"<!-- {name}: written by scripts/generate.py -->", f"<!-- end of {name} -->"
+    head, found, rest = text.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not (found and closed):
+        sys.exit(f"README.md has no block between `{begin}` and `{end}`")
+    return f"{head}{begin}\n\n{content}\n\n{end}{tail}"
 
 
 def main() -> int:

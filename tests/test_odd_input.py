@@ -130,9 +130,9 @@ def test_deep_nesting(tmp_path: Path, name: str) -> None:
 def test_large_files(tmp_path: Path, kind: str) -> None:
     text = {
         "statements": "x = torch.zeros(3)\n" * 50_000,
-        "functions": "".join(f"def f{index}(x):\n    y = x + 1\n    return torch.relu(y)\n\n" for index in range(12_500)),
-        "data": "x = [\n" + "    [0.25, 0.5, 'text'],\n" * 50_000 + "]\n",
-        "one line": "x = [" + "1, " * 300_000 + "]\n",
+        "functions": "".join(f"def f{index}(x):\n    y = x + 1\n    return torch.relu(y)\n\n" for index in range(2_500)),
+        "data": "x = [\n" + "    [0.25, 0.5, 'text'],\n" * 20_000 + "]\n",
+        "one line": "x = [" + "1, " * 100_000 + "]\n",
     }[kind]
     (tmp_path / "large.py").write_text(TORCH + text)
     (tmp_path / "buggy.py").write_text(BUGGY)
