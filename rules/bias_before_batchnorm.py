@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from nnlint.findings import Remark, Report, Severity
 from nnlint.knowledge.schema import Kind
 from nnlint.rule import Rule
-from nnlint.trace.story import Normalised, Story
-from nnlint.trace.values import Const, Network, Tensor
+from nnlint.trace.story import Mode, Normalised, Story
+from nnlint.trace.values import Const, Network, Tensor, TupleVal, Value
 
 
 class BiasBeforeBatchnorm(Rule):
@@ -50,11 +50,12 @@ class BiasBeforeBatchnorm(Rule):
 
     def check(self, story: Story) -> Iterator[Report]:
         done: set[int] = set()
+        frozen = {event.network.id for event in story.events() if isinstance(event, Mode) and event.mode is False and isinstance(event.network, Network)}
         for event in story.events():
             if not isinstance(event, Normalised) or not isinstance(event.norm, Network):
                 continue
-            layer = _maker(event.input)
-            if layer is None or layer.id in done or not _biased(layer) or not _only_normalised(layer):
+            layer = _maker(event.input, event.norm)
+            if layer is None or layer.id in done or not _biased(layer) or not _only_normalised(layer) or event.norm.id in frozen:
                 continue
             done.add(layer.id)
             norm = event.norm.name.rpartition(".")[2]
@@ -66,11 +67,48 @@ class BiasBeforeBatchnorm(Rule):
             )
 
 
-def _maker(tensor: Tensor) -> Network | None:
-    """The layer with weights whose output, unchanged, this is."""
-    while tensor.op.name == "returned" and len(tensor.inputs) == 1 and isinstance(tensor.inputs[0], Tensor):
+def _maker(tensor: Tensor, norm: Network) -> Network | None:
+    """The layer with weights whose output is normalised: directly, or after moves that keep each channel apart."""
+    rank = {"1d": 3, "2d": 4, "3d": 5}.get(norm.name[-2:].lower(), 0)
+    channel = 1
+    while tensor.op.kind is not Kind.AFFINE:
+        if len(tensor.inputs) != 1 or not isinstance(tensor.inputs[0], Tensor) or not _keeps_channels(tensor):
+            return None
+        if tensor.op.name in ("transpose", "permute"):
+            moved = _before(tensor, channel, rank)
+            if moved is None:
+                return None
+            channel = moved
         tensor = tensor.inputs[0]
-    return tensor.module if tensor.op.kind is Kind.AFFINE else None
+    wanted = channel in (rank - 1, 1) if tensor.op.name in ("linear", "bilinear") else channel == 1
+    return tensor.module if wanted else None
+
+
+def _keeps_channels(tensor: Tensor) -> bool:
+    """Whether a constant added to a channel before is a constant added to it after."""
+    return tensor.op.kind is Kind.POOL or tensor.op.name in ("returned", "contiguous", "transpose", "permute", "to", "clone")
+
+
+def _before(tensor: Tensor, channel: int, rank: int) -> int | None:
+    """The axis that became `channel`."""
+    order = list(range(rank))
+    if tensor.op.name == "transpose":
+        ends = [_number(value) for value in list(tensor.args.values())[:2]]
+        if len(ends) != 2 or not all(end is not None and -rank <= end < rank for end in ends):
+            return None
+        first, second = (end % rank for end in ends if end is not None)
+        order[first], order[second] = order[second], order[first]
+    else:
+        dims = tensor.args.get("dims")
+        given = [_number(value) for value in dims.items] if isinstance(dims, TupleVal) else []
+        if len(given) != rank or any(dim is None for dim in given):
+            return None
+        order = [dim % rank for dim in given if dim is not None]
+    return order[channel] if channel < len(order) else None
+
+
+def _number(value: Value) -> int | None:
+    return value.value if isinstance(value, Const) and isinstance(value.value, int) else None
 
 
 def _biased(layer: Network) -> bool:
@@ -86,8 +124,8 @@ def _only_normalised(layer: Network) -> bool:
 
 
 def _cancels(user: Tensor) -> bool:
-    if user.op.name == "returned":
-        return all(_cancels(next_user) for next_user in user.users)
+    if _keeps_channels(user):
+        return bool(user.users) and all(_cancels(next_user) for next_user in user.users)
     module = user.module
     return module is not None and module.layer is not None and module.layer.cancels_bias
 

@@ -8,14 +8,16 @@ from nnlint.trace.values import FuncVal, ListVal, Shape, TupleVal, Value
 
 
 class Args:
-    """The arguments of a call; `open` where some were not resolved (`*args` of unknown length, `**kwargs`)."""
+    """The arguments of a call; `open` where some were not resolved (`*args` of unknown length, `**kwargs`), `loose` where nobody called and
+    only what has a default is known."""
 
-    __slots__ = ("keywords", "open", "positional", "rest")
+    __slots__ = ("keywords", "loose", "open", "positional", "rest")
 
     def __init__(self, positional: Union[list[Value], None] = None, keywords: Union[dict[str, Value], None] = None) -> None:
         self.positional = positional if positional is not None else []
         self.keywords = keywords if keywords is not None else {}
         self.open = False
+        self.loose = False
         self.rest: Union[Value, None] = None
 
     def values(self) -> list[Value]:
@@ -42,7 +44,7 @@ class Args:
     def after(self, value: Value) -> Args:
         """The same with a first argument put before."""
         made = Args([value, *self.positional], self.keywords)
-        made.open, made.rest = self.open, self.rest
+        made.open, made.rest, made.loose = self.open, self.rest, self.loose
         return made
 
 

@@ -209,7 +209,7 @@ def _bind(m: Machine, func: FuncVal, args: Args, frame: Frame, site: Site) -> No
                 loose.growing = True
                 value = loose
         elif param.kind == "**":
-            value = DictVal(site, dict(keywords), open=args.open)
+            value = DictVal(site, dict(keywords), open=args.open or args.loose)
             keywords = {}
         elif param.kind == "positional" and positional:
             value = positional.pop(0)

@@ -96,7 +96,9 @@ def _open() -> Args:
 def _try_class(m: Machine, cls: ClassVal) -> None:
     """Make an object with its defaults and call what is public."""
     site = Site(cls.file.key, cls.node.at)
-    made = calls.construct(m, cls, Args(), site)
+    args = Args()
+    args.loose = True
+    made = calls.construct(m, cls, args, site)
     if isinstance(made, Network):
         forward = attributes.method(cls, "forward")
         if forward is not None and (forward.file.key, forward.node.at) not in m.reached:

@@ -31,6 +31,7 @@ from nnlint.trace.values import (
     Network,
     Obj,
     Params,
+    Partial,
     SizeVal,
     Tensor,
     TupleVal,
@@ -305,7 +306,7 @@ def truth(m: Machine, value: Value) -> Union[bool, tuple[Hashable, bool, int]]:
         return bool(value.items)
     if isinstance(value, DictVal) and not value.open:
         return bool(value.entries)
-    if isinstance(value, (Obj, FuncVal, Bound, ClassVal, External, ModuleVal, GradVal, Params)) and not isinstance(value, DictVal):
+    if isinstance(value, (Obj, FuncVal, Bound, Partial, ClassVal, External, ModuleVal, GradVal, Params)) and not isinstance(value, DictVal):
         return True
     if isinstance(value, Choice):
         outcomes = {truth(m, part) for _, part in value.alternatives}
@@ -429,7 +430,7 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
     if op in ("in", "not in"):
         return _contains(m, op, left, right)
     if isinstance(right, Const) and right.value is None and op in ("is", "is not", "==", "!="):
-        if isinstance(left, (Obj, Tensor, FuncVal, ClassVal, External, TupleVal, ModuleVal, Bound, GradVal, Params, SizeVal, ModeFlag)):
+        if isinstance(left, (Obj, Tensor, FuncVal, Partial, ClassVal, External, TupleVal, ModuleVal, Bound, GradVal, Params, SizeVal, ModeFlag)):
             return FALSE if op in ("is", "==") else TRUE
     if (isinstance(left, Tensor) or isinstance(right, Tensor)) and op not in ("is", "is not"):
         return tensors.comparison(m, op, left, right, site)

@@ -93,6 +93,9 @@ class Modes:
     def passed(self, arms: Arms, taken: Block, state: Switched) -> Switched:
         return state
 
+    def again(self, loop: Loop, state: Switched) -> Switched:
+        return state
+
     def left(self, loop: Loop, state: Switched) -> Switched:
         return state
 

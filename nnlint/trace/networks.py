@@ -23,7 +23,7 @@ from nnlint.trace.values import (
     DictVal,
     External,
     Instance,
-    Iterable,
+    Modules,
     ListVal,
     ModeFlag,
     Network,
@@ -260,7 +260,7 @@ def method(m: Machine, net: Network, name: str, args: Args, site: Site) -> Value
         switch(m, net, args.get(0, "mode") if name == "train" else Const(False), site)
         return net
     if name in ("parameters", "named_parameters"):
-        return Params((net,), named=name == "named_parameters")
+        return _named_parameters(net, site) if name == "named_parameters" else Params((net,))
     if name == "zero_grad":
         m.tell(Zero(site, Params((net,))))
         return NONE
@@ -320,10 +320,7 @@ def _super(m: Machine, net: Network, name: str, args: Args, site: Site) -> Value
 
 def switch(m: Machine, net: Value, flag: Union[Value, None], site: Site) -> None:
     """`net.train(flag)`: tell the story which mode the network is in from here."""
-    if flag is None:
-        m.tell(Mode(site, net, True))
-        return
-    flag = m.settle(flag)
+    flag = Const(True) if flag is None else m.settle(flag)
     if isinstance(flag, ModeFlag):
         m.tell(Mode(site, net, None, flag.key))
         return
@@ -333,6 +330,7 @@ def switch(m: Machine, net: Value, flag: Union[Value, None], site: Site) -> None
     decided = expressions.truth(m, flag)
     if isinstance(decided, bool):
         m.tell(Mode(site, net, decided))
+        _switch_parts(m, net, decided, site)
         return
     m.fork(
         [
@@ -341,6 +339,17 @@ def switch(m: Machine, net: Value, flag: Union[Value, None], site: Site) -> None
         ],
         site,
     )
+
+
+def _switch_parts(m: Machine, net: Value, flag: bool, site: Site) -> None:
+    """`train` reaches all parts; a part whose class overrides it may keep a mode of its own (frozen BatchNorm)."""
+    if not isinstance(net, Network) or m.depth > 20:
+        return
+    for part in list(parts(net).values()):
+        if part is not net and isinstance(part, Network) and part.cls is not None:
+            own = attributes.method(part.cls, "train")
+            if own is not None and own.node not in m.active:
+                calls.invoke(m, own, Args([Const(flag)]), site, part)
 
 
 def _switched(m: Machine, net: Value, flag: Value, site: Site) -> Value:
@@ -391,7 +400,30 @@ def _walk(m: Machine, net: Network, name: str, site: Site) -> Value:
         made = ListVal(site, [TupleVal((Const(key), part)) if named else part for key, part in children])
         return made
     part = Unknown(("part", net.id), "module")
-    return Iterable(TupleVal((Unknown(label="name"), part)) if named else part)
+    return Modules(net, TupleVal((Unknown(label="name"), part)) if named else part, named)
+
+
+def _named_parameters(net: Network, site: Site) -> Value:
+    """(name, parameter) pairs, one by one where all parts of the network are known."""
+    pairs = list(_parameters(net, "")) if net.complete else []
+    if not pairs or len(pairs) > 200 or any(not part.complete for part in parts(net).values() if isinstance(part, Network)):
+        return Params((net,), named=True)
+    return ListVal(site, [TupleVal((Const(name), params)) for name, params in pairs])
+
+
+def _parameters(net: Network, prefix: str) -> Iterator[tuple[str, Params]]:
+    if net.layer is not None and net.items is None and net.layer.op.kind in tensors.TRAINABLE:
+        yield f"{prefix}weight", Params((net,))
+        if net.layer.bias or net.layer.op.kind is Kind.NORM:
+            yield f"{prefix}bias", Params((net,))
+    for name, part in net.attrs.items():
+        if isinstance(part, Tensor) and part.op.name == "parameter":
+            yield f"{prefix}{name}", Params((part,))
+        elif isinstance(part, Choice):
+            yield f"{prefix}{name}.?", Params((net,), partial=True)
+    for name, part in _children(net):
+        if isinstance(part, Network):
+            yield from _parameters(part, f"{prefix}{name}.")
 
 
 def _children(net: Network) -> Iterator[tuple[str, Value]]:
@@ -399,6 +431,14 @@ def _children(net: Network) -> Iterator[tuple[str, Value]]:
     for key, part in net.attrs.items():
         if isinstance(part, Network):
             yield key, part
+
+
+def modules(source: Modules, site: Site) -> Union[list[Value], None]:
+    """All parts of a network, one by one, where they are known."""
+    found = [part for part in parts(source.network).values() if isinstance(part, Network)]
+    if any(not part.complete for part in found):
+        return None
+    return [TupleVal((Unknown(label="name"), part)) if source.named else part for part in found]
 
 
 # --- what a network holds ----------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ class DerivedKey(NamedTuple):
     """Identity of a length worked out from others by a formula that the algebra does not follow; it may well be one."""
 
     formula: tuple[object, ...]
+    depth: int = 1
 
 
 class Atom:

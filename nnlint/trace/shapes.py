@@ -128,6 +128,8 @@ class _Call:
         return [Size.of(v) if isinstance(v, int) else v if isinstance(v, Size) else None for v in items]
 
 
+_DEPTH_LIMIT = 30  # keys of keys of keys: further ones are just new unknowns
+
 Maker = Callable[[_Call], Union[Layouts, None]]
 
 
@@ -137,7 +139,16 @@ def _new(size: Union[Size, None]) -> Axis:
 
 
 def _derived(size: Size, *formula: object) -> Size:
-    return Size.symbol(DerivedKey((size, *formula)), f"{size}'")
+    depth = 1 + max((symbol.key.depth for symbol in size.symbols if isinstance(symbol.key, DerivedKey)), default=0)
+    if depth > _DEPTH_LIMIT:
+        return some_size(_primed(size))
+    return Size.symbol(DerivedKey((size, *formula), depth), _primed(size))
+
+
+def _primed(size: Size) -> str:
+    """What to call a length that was made from another."""
+    text = str(size).replace("'", "")
+    return f"{text}'" if text.isidentifier() else f"({text})'" if len(text) < 30 else "length"
 
 
 def _window(
@@ -159,7 +170,7 @@ def _window(
             out -= 1
         return Size.of(max(out, 0))
     if kernel is None or stride is None or padding is None or dilation is None:
-        return some_size(f"{size}'")
+        return some_size(_primed(size))
     spare = padding * 2 - dilation * (kernel - 1) - 1
     if stride == 1:
         return size + spare + 1
@@ -227,7 +238,7 @@ def _conv_transpose(count: int) -> Maker:
         def resize(at: int, size: Size) -> Size:
             k, s, p, d, extra = (part[at] for part in parts)
             if k is None or s is None or p is None or d is None or extra is None:
-                return some_size(f"{size}'")
+                return some_size(_primed(size))
             return (size - 1) * s - 2 * p + d * (k - 1) + extra + 1
 
         return _spatial(call, count, channels or some_size("channels"), resize)
@@ -266,7 +277,7 @@ def _adaptive_pool(count: int) -> Maker:
             one = goal[at]
             if one is None and isinstance(value, (tuple, list)):
                 return size
-            return one if isinstance(one, Size) else Size.of(one) if isinstance(one, int) else some_size(f"{size}'")
+            return one if isinstance(one, Size) else Size.of(one) if isinstance(one, int) else some_size(_primed(size))
 
         return _spatial(call, count, None, resize)
 
@@ -381,12 +392,12 @@ def _interpolate(call: _Call) -> Layout:
     size = call.arguments.get("size")
     if size is not None:
         goal = call.per_axis("size", count, None)
-        return _spatial(call, count, None, lambda at, before: goal[at] or some_size(f"{before}'"))
+        return _spatial(call, count, None, lambda at, before: goal[at] or some_size(_primed(before)))
     factor = call.per_axis("scale_factor", count, None)
 
     def resize(at: int, before: Size) -> Size:
         scale = factor[at]
-        return some_size(f"{before}'") if scale is None else before * scale
+        return some_size(_primed(before)) if scale is None else before * scale
 
     return _spatial(call, count, None, resize)
 

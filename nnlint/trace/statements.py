@@ -9,7 +9,7 @@ import msgspec
 
 from nnlint import records as r
 from nnlint.findings import Site
-from nnlint.trace import attributes, calls, expressions, iteration, modules
+from nnlint.trace import attributes, calls, expressions, iteration, modules, networks
 from nnlint.trace.machine import ABSENT, Frame, Machine, has_events
 from nnlint.trace.story import Block, Loop
 from nnlint.trace.values import (
@@ -19,6 +19,7 @@ from nnlint.trace.values import (
     Facts,
     FuncVal,
     ListVal,
+    Modules,
     Obj,
     Range,
     Service,
@@ -322,6 +323,8 @@ def _for(m: Machine, node: r.For, frame: Frame) -> Status:
         source = source.alternatives[0][1] if all(iteration.yields_batches(part) for _, part in source.alternatives) else source
     known = iteration.items(m, source)
     site = site_of(node, frame)
+    if isinstance(source, Modules) and _touches(node, _SWITCHING):
+        known = networks.modules(source, site)
     if known is not None and _unrolls(source, known, node):
         return _unrolled(m, node, known, frame)
     status = repeat(
@@ -348,10 +351,14 @@ def source_key(source: Value) -> Any:
 def _unrolls(source: Value, known: list[Value], node: r.For) -> bool:
     if len(known) <= 1:
         return len(known) == 1 and not isinstance(source, Range)
-    trains = any(isinstance(part, r.Attr) and part.name in _TRAINING for statement in node.body for part in walk(statement))
+    trains = _touches(node, _TRAINING) and not isinstance(source, Modules)
     if isinstance(source, Range) or _counted(source):
         return not trains and len(known) <= 16
     return len(known) <= (6 if trains else iteration.UNROLLED)
+
+
+def _touches(node: r.For, names: frozenset[str]) -> bool:
+    return any(isinstance(part, r.Attr) and part.name in names for statement in node.body for part in walk(statement))
 
 
 def _counted(source: Value) -> bool:

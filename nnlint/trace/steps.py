@@ -25,17 +25,19 @@ from nnlint.trace.values import (
     Value,
 )
 
-CLEAN, FRESH, SPENT, PILED, WIPED, SKIPPED, USED = "clean", "fresh", "spent", "piled", "wiped", "skipped", "used"
+CLEAN, FRESH, SPENT, PILED, WIPED, REDONE, SKIPPED, USED = "clean", "fresh", "spent", "piled", "wiped", "redone", "skipped", "used"
 
 
 class Gradient(NamedTuple):
     """What `.grad` of an optimizer's parameters holds: nothing, a gradient of this step (fresh), one that a step has used (spent), both
-    (piled), a fresh one that was wiped, one that a conditional step passed over (skipped), one that the program itself has read (used)."""
+    (piled), a fresh one that was wiped (in an earlier round: old), one that came after that (redone), one that a conditional step passed over (skipped), one that the program itself has read (used)."""
 
     phase: str
     backward: Union[Site, None] = None
     step: Union[Site, None] = None
     zero: Union[Site, None] = None
+    wiped: Union[Site, None] = None
+    old: bool = False
 
 
 class Leak(NamedTuple):
@@ -69,6 +71,8 @@ class Gradients:
         self.leaks: dict[tuple[Site, Site], tuple[Site, Site]] = {}
         self.wastes: dict[Site, Waste] = {}
         self.counted_steps = all(_counted(story, way) for way in _ways(story.root, optimizer))
+        self.counted_zeros = {id(event) for event in _counted_zeros(story, story.root, False)}
+        self.own = _own_backwards(story, optimizer)
         self.cache: dict[int, bool] = {}
 
     def concerns(self, event: Event) -> bool:
@@ -96,32 +100,36 @@ class Gradients:
         if isinstance(event, GradUse):
             if event.written:
                 return Gradient(FRESH, event.site), ()
-            return (state._replace(phase=USED) if state.phase in (FRESH, SKIPPED, WIPED) else state), ()
+            return (Gradient(USED, state.backward) if state.phase in (FRESH, SKIPPED, WIPED, REDONE) else state), ()
         return Gradient(CLEAN), ()
 
     def _backward(self, event: Backward, state: Gradient) -> Gradient:
         if state.phase == SPENT:
             return Gradient(PILED, event.site, state.step)
         if state.phase == PILED:
-            return state
-        return Gradient(FRESH, event.site)
+            return state._replace(backward=event.site)
+        if state.phase == WIPED and not state.old and state.zero is not None and state.backward in self.own:
+            return Gradient(REDONE, event.site, None, state.zero, state.backward)
+        return state if state.phase == REDONE else Gradient(FRESH, event.site)
 
     def _step(self, event: Step, state: Gradient) -> Gradient:
         if state.phase == PILED and state.backward is not None and state.step is not None:
             self.leaks.setdefault((state.backward, event.site), (state.step, event.site))
         if state.phase == WIPED and state.zero is not None and state.backward is not None:
             self.wastes.setdefault(state.zero, Waste(self.optimizer, state.zero, state.backward, event.site, False))
+        if state.phase == REDONE and state.zero is not None and state.wiped is not None:
+            self.wastes.setdefault(state.zero, Waste(self.optimizer, state.zero, state.wiped, event.site, False))
         if state.phase == CLEAN:
             return state
         return Gradient(SPENT, None, event.site)
 
     def _zero(self, event: Zero, state: Gradient) -> Gradient:
         sure = event.sure and event.params.networks is not None
-        if state.phase in (FRESH, PILED) and sure:
-            return Gradient(WIPED, state.backward, None, event.site)
+        if state.phase in (FRESH, PILED, REDONE) and sure:
+            return Gradient(WIPED, state.backward, None, event.site, old=state.old)
         if state.phase == WIPED:
             return state
-        if state.phase == SKIPPED and sure and state.backward is not None and state.step is not None:
+        if state.phase == SKIPPED and sure and id(event) not in self.counted_zeros and state.backward is not None and state.step is not None:
             self.wastes.setdefault(event.site, Waste(self.optimizer, event.site, state.backward, state.step, True))
         return Gradient(CLEAN)
 
@@ -143,7 +151,15 @@ class Gradients:
 
     def left(self, loop: Loop, state: Gradient) -> Gradient:
         """An incomplete last window is dropped at the end of the loop: that is how accumulation ends."""
-        return Gradient(FRESH, state.backward) if state.phase == SKIPPED else state
+        if state.phase == SKIPPED:
+            return Gradient(FRESH, state.backward, old=True)
+        return state._replace(old=True) if state.phase in (FRESH, PILED, WIPED, REDONE) else state
+
+    def again(self, loop: Loop, state: Gradient) -> Gradient:
+        """What was wiped and redone in one round is no loss to the next; a skipped batch is redone there."""
+        if state.phase == REDONE:
+            return Gradient(FRESH, state.backward)
+        return state._replace(old=True) if state.phase == WIPED else state
 
     def _holds(self, block: Block, kind: type[Event]) -> bool:
         return any(isinstance(event, kind) and self.concerns(event) for event in self.story.events(block))
@@ -161,6 +177,32 @@ def _ways(block: Block, optimizer: Optimizer, way: tuple[Arms, ...] = ()) -> Ite
             yield from _ways(item.body, optimizer, ())
         elif isinstance(item, Scope):
             yield from _ways(item.body, optimizer, way)
+
+
+def _counted_zeros(story: Story, block: Block, counted: bool) -> Iterator[Zero]:
+    """Zeroings under a condition that counts rounds."""
+    for item in block.items:
+        if isinstance(item, Zero) and counted:
+            yield item
+        elif isinstance(item, Arms):
+            for facts, arm in item.arms:
+                yield from _counted_zeros(story, arm, counted or any(key in story.counters for key, _ in facts))
+        elif isinstance(item, Loop):
+            yield from _counted_zeros(story, item.body, counted and item.once)
+        elif isinstance(item, Scope):
+            yield from _counted_zeros(story, item.body, counted)
+
+
+def _own_backwards(story: Story, optimizer: Optimizer) -> set[Site]:
+    """Backwards whose gradients no other stepping optimizer can use."""
+    others = [held(other.params) for other in optimizers(story) if other is not optimizer]
+    unknown = any(other.params.networks is None for other in optimizers(story) if other is not optimizer)
+    own: set[Site] = set()
+    for event in story.events():
+        if isinstance(event, Backward) and event.networks is not None and not unknown:
+            if not any(id(network) in other for other in others for network in event.networks):
+                own.add(event.site)
+    return own
 
 
 def _counted(story: Story, way: tuple[Arms, ...]) -> bool:

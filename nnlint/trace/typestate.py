@@ -30,6 +30,9 @@ class Automaton(Protocol[S]):
     def passed(self, arms: Arms, taken: Block, state: S) -> S:
         """The state after one arm was taken and its siblings were not."""
 
+    def again(self, loop: Loop, state: S) -> S:
+        """The state when the next round of a loop begins."""
+
     def left(self, loop: Loop, state: S) -> S:
         """The state when a loop is done."""
 
@@ -128,8 +131,8 @@ class Walk(Generic[S]):
             after |= inner.pop("break", set())
             for kind, ended in inner.items():
                 exits.setdefault(kind, set()).update(ended)
-            again = {(state, self._forget(known, loop.start)) for state, known in falls}
-            after |= again
+            after |= {(state, self._forget(known, loop.start)) for state, known in falls}
+            again = {(self.automaton.again(loop, state), self._forget(known, loop.start)) for state, known in falls}
             frontier = again - seen
             seen |= again
             if not frontier:

@@ -202,6 +202,17 @@ class Iterable(Value):
         self.source = source
 
 
+class Modules(Iterable):
+    """`net.modules()`: one typical part, unless a loop over them switches modes."""
+
+    __slots__ = ("named", "network")
+
+    def __init__(self, network: Value, item: Value, named: bool) -> None:
+        super().__init__(item)
+        self.network = network
+        self.named = named
+
+
 class Batches(Value):
     """What `enumerate`, `zip`, `tqdm` ... make of an iterable: the parts are combined anew at every iteration."""
 

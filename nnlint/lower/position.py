@@ -1,0 +1,75 @@
+"""From libcst nodes to spans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Union
+
+import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
+
+from nnlint.records import Span
+
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_COLON = re.compile(r"(?:[\s),\\]|#[^\r\n]*)*:")  # what may stand between the last expression of a header and its colon
+
+# What stands for a node that would be too long to show.
+_SHOWN: dict[type, Callable[..., cst.CSTNode]] = {
+    cst.FunctionDef: lambda node: node.name,
+    cst.ClassDef: lambda node: node.name,
+    cst.Param: lambda node: node.name,
+    cst.Arg: lambda node: node.value,
+}
+
+
+def _caught(node: Union[cst.ExceptHandler, cst.ExceptStarHandler]) -> cst.CSTNode | None:
+    return node.name.name if node.name else node.type
+
+
+# The last part of the header of a compound statement.
+_LAST: dict[type, Callable[..., Union[cst.CSTNode, None]]] = {
+    cst.If: lambda node: node.test,
+    cst.While: lambda node: node.test,
+    cst.For: lambda node: node.iter,
+    cst.With: lambda node: node.items[-1],
+    cst.Match: lambda node: node.subject,
+    cst.Try: lambda node: None,
+    cst.TryStar: lambda node: None,
+    cst.ExceptHandler: _caught,
+    cst.ExceptStarHandler: _caught,
+    cst.MatchCase: lambda node: node.guard or node.pattern,
+}
+
+
+def locate(text: str, module: cst.Module, nodes: Mapping[int, cst.CSTNode]) -> dict[int, Span]:
+    """The span of each node, by its ordinal."""
+    ranges = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
+    rows = _NEWLINE.split(text)
+    found: dict[int, Span] = {}
+    for at, node in nodes.items():
+        kind = type(node)
+        if kind in _LAST:
+            last = _LAST[kind](node)
+            found[at] = _header(rows, ranges[node], None if last is None else ranges[last])
+        else:
+            found[at] = _span(ranges[_SHOWN[kind](node) if kind in _SHOWN else node])
+    return found
+
+
+def _span(place: CodeRange) -> Span:
+    return Span(place.start.line, place.start.column + 1, place.end.line, place.end.column + 1)
+
+
+def _header(rows: list[str], place: CodeRange, last: CodeRange | None) -> Span:
+    """From the keyword to the colon, or to the end of the first line where the colon comes later."""
+    row, column = place.start.line, place.start.column
+    line = rows[row - 1]
+    after = last.end if last is not None and last.end.line == row else None
+    if last is None:
+        colon = line.index(":", column)
+    elif after is not None and (found := _COLON.match(line, after.column)):
+        colon = found.end() - 1
+    else:
+        colon = len(line)
+    return Span(row, column + 1, row, column + len(line[column:colon].rstrip()) + 1)
