@@ -104,6 +104,6 @@ def test_against_numbers() -> None:
             size = size + other if op == "+" else size - other if op == "-" else size * other
             value = value + number if op == "+" else value - number if op == "-" else value * number
         assert eval(str(size), dict(values)) == value
-        for other, number in itertools.islice(leaves, 6):
+        for other, _ in itertools.islice(leaves, 6):
             assert (size * other) // other == size
             assert eval(str((size * other) // other), dict(values)) == value
