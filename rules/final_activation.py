@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from nnlint.findings import Confidence, Remark, Report, Severity
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
-from nnlint.trace.losses import LossInput, loss_inputs
-from nnlint.trace.producers import Producer, producers
+from nnlint.trace.losses import LossInput, likelihoods, loss_inputs
+from nnlint.trace.producers import Producer, producers, weighted
 from nnlint.trace.ranges import range_of
 from nnlint.trace.story import Story
-
-_LOGIT_LOSSES = (Wants.LOGITS, Wants.LOG_PROBABILITIES, Wants.PROBABILITIES)
 
 
 class FinalActivation(Rule):
@@ -60,44 +58,48 @@ class FinalActivation(Rule):
     six = True
 
     def check(self, story: Story) -> Iterator[Report]:
-        for given in loss_inputs(story):
+        for given in [*loss_inputs(story), *likelihoods(story)]:
             cut = [(producer, inner) for producer in given.producers for inner in _bounded(given, producer)]
-            if not cut:
-                continue
-            certain = Confidence.CERTAIN if len({id(producer) for producer, _ in cut}) == len(given.producers) else Confidence.SUSPECTED
+            whole = len({id(producer) for producer, _ in cut}) == len(given.producers)
             for producer, inner in cut:
                 name = inner.tensor.op.name
                 regression = given.loss.wants is Wants.ANY
                 yield Report(
                     site=inner.tensor.site,
-                    message=f"`{name}` on the last layer: "
-                    + (f"targets of `{given.title}` lie outside its range" if regression else f"`{given.title}` works on logits, which must be unbounded"),
+                    message=f"`{name}` on the last layer{'' if inner is producer else f', before `{producer.tensor.op.name}`'}: {_why(given, producer, inner)}",
                     help=f"remove the `{name}` after the last layer",
                     trace=_way(given, producer, inner),
-                    confidence=certain,
+                    confidence=Confidence.CERTAIN if whole else Confidence.SUSPECTED,
                     severity=Severity.WARNING if regression else None,
                 )
 
 
+def _why(given: LossInput, producer: Producer, inner: Producer) -> str:
+    if given.loss.wants is Wants.ANY:
+        return f"targets of `{given.title}` lie outside its range"
+    if inner is not producer:
+        return "the scores that it works on must be unbounded"
+    return f"`{given.title}` works on logits, which must be unbounded"
+
+
 def _bounded(given: LossInput, producer: Producer) -> list[Producer]:
-    """The activations on the last layer that this input comes from: directly, or through the softmax that the loss wants."""
+    """The activations on the last layer that this input comes from: directly, or through the softmax or sigmoid that the loss wants."""
+    if not producer.direct:
+        return []
     if given.loss.wants is Wants.ANY:
         return _regression(given, producer)
     if producer.kind is Kind.ACTIVATION:
         return [producer] if given.loss.wants is Wants.LOGITS and _cuts(producer) else []
-    if producer.kind in (Kind.PROBABILITY, Kind.LOG_PROBABILITY) and producer.tensor.op.name in ("softmax", "log_softmax"):
-        inner = producers(producer.tensor.inputs[0]) if producer.tensor.inputs else None
-        if inner and all(part.kind is Kind.ACTIVATION and _cuts(part) for part in inner):
+    if producer.tensor.op.name in ("softmax", "log_softmax", "sigmoid", "logsigmoid") and producer.tensor.inputs:
+        inner = producers(producer.tensor.inputs[0])
+        if inner and all(part.kind is Kind.ACTIVATION and part.direct and _cuts(part) for part in inner):
             return inner
     return []
 
 
 def _cuts(producer: Producer) -> bool:
     """Whether the activation bounds its output on one side at least, and stands on a layer with weights."""
-    if range_of(producer.tensor).unbounded:
-        return False
-    before = producers(producer.tensor.inputs[0]) if producer.tensor.inputs else None
-    return before is not None and all(part.kind in (Kind.AFFINE, Kind.NORM) for part in before)
+    return not range_of(producer.tensor).unbounded and bool(producer.tensor.inputs) and weighted(producer.tensor.inputs[0])
 
 
 def _regression(given: LossInput, producer: Producer) -> list[Producer]:
@@ -118,5 +120,3 @@ def _way(given: LossInput, producer: Producer, inner: Producer) -> tuple[Remark,
     if inner is not producer:
         steps.insert(0, Remark(inner.tensor.site, f"`{inner.tensor.op.name}` applied here"))
     return tuple(steps)
-
-

@@ -6,9 +6,9 @@ from nnlint.findings import Report, Severity
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Group, Rule
 from nnlint.trace.losses import loss_inputs
-from nnlint.trace.producers import producers
+from nnlint.trace.producers import Producer, producers
 from nnlint.trace.story import Story
-from nnlint.trace.values import Const, Network
+from nnlint.trace.values import Const, Network, Tensor
 
 
 class OutputLayerWithoutBias(Rule):
@@ -59,18 +59,11 @@ class OutputLayerWithoutBias(Rule):
 
     def check(self, story: Story) -> Iterator[Report]:
         for given in loss_inputs(story):
+            if given.loss.wants is Wants.ANY and given.loss.name not in _REGRESSION:
+                continue
             for producer in given.producers:
-                tensor = producer.tensor
-                if tensor.op.kind in (Kind.PROBABILITY, Kind.LOG_PROBABILITY) and tensor.inputs:
-                    inner = producers(tensor.inputs[0]) or []
-                    tensor = inner[0].tensor if len(inner) == 1 else tensor
-                layer = tensor.module
-                if tensor.op.kind is not Kind.AFFINE or layer is None or not _bare(layer) or "weight" in layer.attrs:
-                    continue
-                if given.loss.wants is Wants.ANY and given.loss.name not in _REGRESSION:
-                    continue
-                before = producers(tensor.inputs[0]) if tensor.inputs else None
-                if before is None or any(part.kind in (Kind.NORM, Kind.REDUCE) or part.tensor.op.name == "normalize" for part in before):
+                tensor, layer = _output(producer)
+                if layer is None or not _bare(layer) or "weight" in layer.attrs or not _on_features(tensor):
                     continue
                 yield Report(
                     site=layer.site,
@@ -80,6 +73,25 @@ class OutputLayerWithoutBias(Rule):
                 )
 
 
+def _output(producer: Producer) -> tuple[Tensor, Network | None]:
+    """The layer that makes the scores, and what it made; nothing where arithmetic follows: a scale or a bias of its own is a design."""
+    tensor, steps = producer.tensor, producer.path
+    if tensor.op.kind in (Kind.PROBABILITY, Kind.LOG_PROBABILITY) and tensor.inputs:
+        inner = producers(tensor.inputs[0]) or []
+        if len(inner) != 1:
+            return tensor, None
+        tensor, steps = inner[0].tensor, (*steps, *inner[0].path)
+    plain = tensor.op.kind is Kind.AFFINE and not any(step.op.kind is Kind.ARITHMETIC for step in steps)
+    return tensor, tensor.module if plain else None
+
+
+def _on_features(tensor: Tensor) -> bool:
+    """Whether the layer stands on hidden features or data, and not on a norm of any kind, behind which heads without bias are the usual design."""
+    before = producers(tensor.inputs[0]) if tensor.inputs else None
+    return before is not None and all(part.kind in _FEATURES and part.tensor.op.name != "normalize" for part in before)
+
+
+_FEATURES = frozenset({Kind.ACTIVATION, Kind.AFFINE, Kind.RECURRENT, Kind.SOURCE, Kind.PROBABILITY, Kind.KEEP})
 _REGRESSION = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "gaussian_nll_loss"})
 
 

@@ -51,6 +51,8 @@ from nnlint.trace.values import (
 )
 
 BUILTINS = frozenset(dir(builtins))
+_FIELDS = {"values": 0, "indices": 1}
+"""Of the pairs that `max`, `sort`, `topk` ... return."""
 
 
 def canonical(name: str) -> str:
@@ -131,6 +133,8 @@ def get(m: Machine, value: Value, name: str, site: Site) -> Value:
         return value.func
     if isinstance(value, Bound) and isinstance(value.func, str):
         return Unknown(("attr", key_of(value), name), name)
+    if isinstance(value, TupleVal) and name in _FIELDS and len(value.items) == 2 and all(isinstance(part, Tensor) for part in value.items):
+        return value.items[_FIELDS[name]]
     if isinstance(value, (TupleVal, Const, Batches, Iterable, Range, Bound, FuncVal)):
         return Bound(value, name)
     return Unknown(("attr", key_of(value), name), name, born_of(value))

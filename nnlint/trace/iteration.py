@@ -94,7 +94,8 @@ def element(m: Machine, value: Value, site: Site) -> Value:
         present = [part for part in value.items if part is not ABSENT]
         return choice([(((("item", value_id(value), index), True),), part) for index, part in enumerate(present)]) if present else Unknown()  # type: ignore[misc]
     if isinstance(value, Service) and value.kind == "loader":
-        batch = tensors.make(m, BATCH, site, (), {})
+        dataset = value.args.get("dataset")
+        batch = tensors.make(m, BATCH, site, (), {"dataset": dataset} if dataset is not None else {})
         batch.data = frozenset({("loader", value.id)})
         return batch
     if isinstance(value, Params):

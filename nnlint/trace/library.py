@@ -565,6 +565,25 @@ def _utils_chain(m: Machine, args: Args, site: Site) -> Value:
     return Batches("chain", tuple(args.positional))
 
 
+def _tensor_dataset(m: Machine, args: Args, site: Site) -> Value:
+    """Its columns, so that a field of a batch can be traced to the tensor that it comes from."""
+    columns = TupleVal(tuple(args.positional))
+    return tensors.make(m, tensors.OPAQUE, site, [value for value in args.positional if tensors_of(value)], {"columns": columns}, layout=measures.unknown())
+
+
+def _sample(m: Machine, args: Args, site: Site) -> Value:
+    """`random.sample(items, k)`: some of the items, in any order."""
+    source = m.settle(args.positional[0]) if args.positional else Unknown()
+    made = collections.plain_list(m, source, site)
+    if isinstance(made, ListVal):
+        made.growing = True
+    return made
+
+
+def _choose(m: Machine, args: Args, site: Site) -> Value:
+    return iteration.element(m, args.positional[0], site) if args.positional else Unknown()
+
+
 def _random_split(m: Machine, args: Args, site: Site) -> Value:
     lengths = args.get(1, "lengths")
     known = iteration.items(m, lengths) if lengths is not None else None
@@ -618,7 +637,11 @@ SPECIAL: dict[str, Handler] = {
     "torch.autograd.backward": _torch_backward,
     "torch.autograd.grad": _torch_grad,
     "torch.tensor": _torch_tensor,
+    "torch.utils.data.TensorDataset": _tensor_dataset,
     "torch.utils.data.random_split": _random_split,
+    "random.sample": _sample,
+    "random.choices": _sample,
+    "random.choice": _choose,
     **{f"builtins.{name}" if "." not in name else name: _passing(parameter) for name, parameter in ITERABLES.items() if name not in ("list", "tuple", "sorted", "reversed")},
     **{name: _range for name in RANGES if name.startswith("tqdm")},
 }  # fmt: skip

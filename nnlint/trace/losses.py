@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Union
 
 from nnlint.findings import Remark, Site
-from nnlint.knowledge.schema import Kind, Loss
+from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.trace.producers import Producer, classes, producers
 from nnlint.trace.story import Backward, LossCall, Story
 from nnlint.trace.values import Network, Tensor, tensors_of
@@ -74,6 +74,46 @@ def loss_inputs(story: Story) -> Iterator[LossInput]:
         kept = [producer for producer in kept if producer.known or not _after_trying(producer)] or kept
         if kept and all(producer.known for producer in kept):
             yield LossInput(event, kept)
+
+
+_LIKELIHOOD = Loss("log-likelihood", Wants.PROBABILITIES)
+_BETWEEN = frozenset({Kind.KEEP, Kind.ARITHMETIC, Kind.CLAMP, Kind.REDUCE, Kind.LOG})
+
+
+def likelihoods(story: Story) -> Iterator[LossInput]:
+    """Network outputs of which a loss written by hand takes the logarithm, as losses that want probabilities."""
+    done: set[int] = set()
+    for event in story.events():
+        if not isinstance(event, Backward):
+            continue
+        for log, output in _logged(event):
+            if output.id in done:
+                continue
+            done.add(output.id)
+            found = producers(output)
+            if found is None or not all(producer.known for producer in found):
+                continue
+            call = LossCall(log.site, _LIKELIHOOD, output, None, log, None)
+            kept = [producer for producer in found if _of_mode(producer, True)]
+            if kept:
+                yield LossInput(call, kept)
+
+
+def _logged(event: Backward) -> Iterator[tuple[Tensor, Tensor]]:
+    """The logarithms in a loss, each with the network output that it is taken of."""
+    pending: list[tuple[Tensor, Union[Tensor, None]]] = [(tensor, None) for tensor in tensors_of(event.loss)]
+    seen: set[tuple[int, bool]] = set()
+    while pending and len(seen) < 400:
+        tensor, log = pending.pop()
+        if (tensor.id, log is None) in seen:
+            continue
+        seen.add((tensor.id, log is None))
+        if tensor.op.name == "returned":
+            if log is not None:
+                yield log, tensor
+        elif tensor.op.kind in _BETWEEN:
+            log = tensor if tensor.op.kind is Kind.LOG else log
+            pending += [(part, log) for value in tensor.inputs for part in tensors_of(value)]
 
 
 def _graph(event: Backward) -> Iterator[Tensor]:

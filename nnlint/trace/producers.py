@@ -1,14 +1,20 @@
-"""What produced a value: back through everything that keeps the values as they are, to the operation that gave them their nature."""
+"""What produced a value: back through everything that leaves its nature as it is, to the operation that gave it that nature."""
 
 from __future__ import annotations
 
 from typing import Union
 
 from nnlint.knowledge.schema import Kind
-from nnlint.trace.values import Choice, Const, DictVal, Facts, ListVal, Network, Tensor, TupleVal, Value, conjunction
+from nnlint.trace.machine import ABSENT
+from nnlint.trace.values import Choice, Const, DictVal, Facts, ListVal, Network, SizeVal, Tensor, TupleVal, Unknown, Value, conjunction
 
-_FIRST_ONLY = frozenset({"index", "gather", "index_select", "masked_select", "masked_fill", "take_along_dim", "expand_as", "view_as"})
+_MANY = frozenset({"cat", "stack", "returned", "hstack", "vstack", "dstack", "concatenate"})
+_ENDS = frozenset({"field", "batch", "parameter", "input"})
 _SHIFTS = frozenset({"add", "sub"})
+_SCALES = frozenset({"mul", "div"})
+_PRODUCTS = frozenset({"matmul", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "linear", "spmm"})
+_MEANS = frozenset({"mean", "nanmean", "amax", "amin", "max", "min", "median"})
+_MOST = 48  # alternatives: more than a person would tell apart
 
 
 class Producer:
@@ -30,54 +36,138 @@ class Producer:
         """Whether the value is followed all the way: not data, not an unknown network, not arithmetic."""
         return self.kind not in (Kind.SOURCE, Kind.ARITHMETIC, Kind.HOST) and self.tensor.op.name not in ("network", "field", "opaque")
 
+    @property
+    def direct(self) -> bool:
+        """Whether the very values arrive, and not their means, sums or multiples."""
+        return all(step.op.kind in (Kind.KEEP, Kind.DETACH, Kind.CLAMP) for step in self.path)
 
-def producers(value: Value, facts: Facts = (), path: tuple[Tensor, ...] = (), depth: int = 0) -> Union[list[Producer], None]:
+
+def producers(value: Value, facts: Facts = ()) -> Union[list[Producer], None]:
     """All operations that the value may come from; None where one of them cannot be told."""
-    if depth > 200:
-        return None
+    found: list[Producer] = []
+    seen: set[tuple[int, Facts]] = set()
+    return found if _collect(value, facts, (), found, seen) and found else None
+
+
+def _collect(value: Value, facts: Facts, path: tuple[Tensor, ...], found: list[Producer], seen: set[tuple[int, Facts]]) -> bool:
+    """Add the producers of a value; False where one cannot be told."""
     if isinstance(value, Choice):
-        out: list[Producer] = []
         for inner, part in value.alternatives:
-            if isinstance(part, Const) and part.value is None:
-                continue
             merged = conjunction(facts, inner)
-            if merged is None:
+            if merged is None or _nothing(part):
                 continue
-            found = producers(part, merged, path, depth + 1)
-            if found is None:
-                return None
-            out += found
-        return out or None
-    if not isinstance(value, Tensor):
-        return None
+            if not _collect(part, merged, path, found, seen):
+                return False
+        return True
+    if not isinstance(value, Tensor) or len(path) > 200 or len(found) > _MOST:
+        return False
+    if (value.id, facts) in seen:
+        return True
+    seen.add((value.id, facts))
     through = _through(value)
     if through is None:
-        return [Producer(value, facts, path)]
-    out = []
-    for part in through:
-        found = producers(part, facts, (*path, value), depth + 1)
-        if found is None:
-            return None
-        out += found
-    return out or None
+        found.append(Producer(value, facts, path))
+        return True
+    return all([_collect(part, facts, (*path, value), found, seen) for part in through])
+
+
+def _nothing(value: Value) -> bool:
+    """What only stands for a missing value: None, or an item that this alternative does not have."""
+    return (isinstance(value, Const) and value.value is None) or value is ABSENT
 
 
 def _through(tensor: Tensor) -> Union[list[Value], None]:
-    """The values that a value-keeping operation passes on; None where the operation is itself the producer."""
+    """The values whose nature an operation passes on; None where the operation is itself the producer."""
     op = tensor.op
-    if op.name in ("field", "batch", "parameter", "input"):
+    if op.name in _ENDS:
         return None
     if op.kind in (Kind.KEEP, Kind.DETACH, Kind.CLAMP):
-        inputs = [part for value in tensor.inputs for part in _spread(value)]
-        if not inputs:
-            return None
-        return inputs[:1] if op.name in _FIRST_ONLY else inputs if op.name in ("cat", "stack", "returned") or len(inputs) == 1 else inputs[:1]
-    if op.kind is Kind.ARITHMETIC and op.name in _SHIFTS:
-        tensors = [value for value in tensor.inputs if isinstance(value, (Tensor, Choice))]
-        small = [value for value in tensor.inputs if isinstance(value, Const) and isinstance(value.value, float) and abs(value.value) < 1e-3]
-        if len(tensors) == 1 and len(small) == 1:
+        return _kept(tensor)
+    if op.kind in (Kind.POOL, Kind.RESAMPLE) or (op.kind is Kind.REDUCE and op.name in _MEANS and "dim" in tensor.args):
+        # Means and maxima of probabilities are probabilities, those of scores are scores.
+        return _spread(tensor.inputs[0])[:1] or None if tensor.inputs else None
+    if op.kind is Kind.ARITHMETIC:
+        return _computed(tensor)
+    return None
+
+
+def _kept(tensor: Tensor) -> Union[list[Value], None]:
+    name = tensor.op.name
+    if name == "where":
+        chosen = [tensor.args[key] for key in ("input", "other") if key in tensor.args]
+        if "input" not in tensor.args:
+            chosen = [*tensor.inputs[:1], *chosen]
+        return [value for value in chosen if isinstance(value, (Tensor, Choice))] or None
+    inputs = [part for value in tensor.inputs for part in _spread(value)]
+    if name == "copy":
+        inputs = inputs[1:]
+    if name in ("scatter", "index_put", "masked_scatter", "slice_scatter") and len(inputs) > 2:
+        return None
+    return (inputs if name in _MANY else inputs[:1]) or None
+
+
+def _computed(tensor: Tensor) -> Union[list[Value], None]:
+    """A little safety term does not matter, a scale does not matter to raw scores, nor does their sum."""
+    name, inputs = tensor.op.name, tensor.inputs
+    tensors = [value for value in inputs if isinstance(value, (Tensor, Choice))]
+    plain = [value for value in inputs if isinstance(value, (Const, SizeVal, Unknown))]
+    if name in _SHIFTS and len(tensors) == 1 and any(isinstance(value, Const) and _tiny(value.value) for value in plain):
+        return [tensors[0]]
+    if name in _SCALES and len(tensors) == 1 and len(plain) == 1 and tensors[0] is inputs[0] and not _negative(plain[0]):
+        return [tensors[0]] if _scores(tensors[0]) else None
+    if name == "mul" and len(tensors) == 1 and len(plain) == 1 and not _negative(plain[0]):
+        return [tensors[0]] if _scores(tensors[0]) else None
+    if name in _SHIFTS and len(tensors) == len(inputs) == 2:
+        terms = [value for value in tensors if not _is_parameter(value)]
+        return list(terms) if terms and all(_scores(value) for value in terms) else None
+    if name in ("matmul", "mm", "bmm") and len(tensors) == 2 and _one_hot(tensors[1]):
+        # Weights of rows that are one-hot: the class probabilities of a matching network.
+        found = producers(tensors[0])
+        if found and all(producer.kind is Kind.PROBABILITY and producer.tensor.op.name == "softmax" for producer in found):
             return [tensors[0]]
     return None
+
+
+def _tiny(value: object) -> bool:
+    return isinstance(value, float) and abs(value) < 1e-3
+
+
+def _negative(value: Value) -> bool:
+    return isinstance(value, Const) and not (isinstance(value.value, (int, float)) and value.value > 0)
+
+
+def _scores(value: Value) -> bool:
+    """Whether a value is nothing but raw scores."""
+    found = producers(value)
+    return found is not None and all(producer.kind is Kind.AFFINE for producer in found)
+
+
+def _is_parameter(value: Value) -> bool:
+    return isinstance(value, Tensor) and value.op.name == "parameter"
+
+
+def _one_hot(value: Value) -> bool:
+    """Whether every row is 0 but for a 1."""
+    for _ in range(12):
+        if not isinstance(value, Tensor) or not value.inputs:
+            return False
+        if value.op.name == "one_hot":
+            return True
+        if value.op.name == "scatter":
+            source = value.args.get("src") or value.args.get("value")
+            return isinstance(source, Const) and source.value in (1, 1.0) and _blank(value.inputs[0])
+        if value.op.kind not in (Kind.KEEP, Kind.DETACH) or value.op.name in _ENDS:
+            return False
+        if value.op.name == "index" and isinstance(value.inputs[0], Tensor) and value.inputs[0].op.name == "eye":
+            return True
+        value = value.inputs[0]
+    return False
+
+
+def _blank(value: Value) -> bool:
+    while isinstance(value, Tensor) and value.op.kind in (Kind.KEEP, Kind.DETACH) and value.inputs:
+        value = value.inputs[0]
+    return isinstance(value, Tensor) and value.op.name in ("zeros", "zeros_like", "zero", "new_zeros")
 
 
 def _spread(value: Value) -> list[Value]:
@@ -88,14 +178,30 @@ def _spread(value: Value) -> list[Value]:
     return [value] if isinstance(value, (Tensor, Choice)) else []
 
 
+def weighted(value: Value, depth: int = 0) -> bool:
+    """Whether a value comes straight from weights: a layer, a norm behind one, or a product with a parameter, possibly scaled or summed."""
+    if isinstance(value, Choice):
+        return all(weighted(part, depth + 1) for _, part in value.alternatives if not _nothing(part))
+    if not isinstance(value, Tensor) or depth > 12:
+        return False
+    op = value.op
+    if op.kind in (Kind.AFFINE, Kind.NORM):
+        return True
+    inputs = [part for given in value.inputs for part in _spread(given)]
+    if op.kind in (Kind.KEEP, Kind.DETACH) and op.name not in _ENDS:
+        return bool(inputs) and weighted(inputs[0], depth + 1)
+    if op.kind is Kind.ARITHMETIC and op.name in _PRODUCTS:
+        return any(_is_parameter(part) or weighted(part, depth + 1) for part in inputs)
+    if op.kind is Kind.ARITHMETIC and op.name in _SHIFTS | _SCALES:
+        return any(weighted(part, depth + 1) for part in inputs)
+    return False
+
+
 def last_layer(value: Value) -> Union[Network, None]:
     """The layer with weights whose output a value is, through activations and value-keeping operations, if there is just one."""
     found = producers(value)
     for _ in range(8):
-        if found is None or len({id(producer.tensor.op) for producer in found}) == 0:
-            return None
-        modules = {id(producer.tensor.module): producer.tensor for producer in found}
-        if len(modules) != 1:
+        if not found or len({id(producer.tensor.module) for producer in found}) != 1:
             return None
         tensor = found[0].tensor
         if tensor.op.kind is Kind.AFFINE:

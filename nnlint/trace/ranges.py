@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 from nnlint.knowledge.schema import Kind
 from nnlint.trace.producers import producers
-from nnlint.trace.values import Choice, Const, ListVal, Tensor, TupleVal, Value
+from nnlint.trace.values import Choice, Const, ListVal, Tensor, TupleVal, Unknown, Value
 
 
 class Range(NamedTuple):
-    """Bounds that the values surely reach or approach (`sure`) or surely keep (both ways of reading are the same for activations)."""
+    """Bounds that the values surely keep and, for targets, surely come near; `sure` is False where nothing is known."""
 
     low: float
     high: float
@@ -28,6 +28,8 @@ class Range(NamedTuple):
 
 UNKNOWN = Range(-inf, inf, sure=False)
 ANY = Range(-inf, inf)
+STANDARD = Range(-2, 2)
+"""What standardised or normally distributed values cover: others are too rare to matter."""
 
 _ACTIVATIONS: dict[str, Range] = {
     "relu": Range(0, inf),
@@ -48,43 +50,66 @@ _ACTIVATIONS: dict[str, Range] = {
     "hardswish": Range(-0.375, inf),
     "relu_squared": Range(0, inf),
 }
+_UNBOUNDED = frozenset({"leaky_relu", "prelu", "rrelu", "tanhshrink", "softshrink", "hardshrink"})
 _SOURCES: dict[str, Range] = {
-    "randn": ANY,
-    "randn_like": ANY,
-    "normal": ANY,
-    "standard_normal": ANY,
+    "randn": STANDARD,
+    "randn_like": STANDARD,
+    "standard_normal": STANDARD,
     "rand": Range(0, 1),
     "rand_like": Range(0, 1),
     "zeros": Range(0, 0),
     "ones": Range(1, 1),
+    "one_hot": Range(0, 1),
+    "compare": Range(0, 1),
 }
-_WAVES = frozenset({"sin", "cos"})
+_IMAGES: dict[str, Range] = {
+    "sin": Range(-1, 1),
+    "cos": Range(-1, 1),
+    "abs": Range(0, inf),
+    "square": Range(0, inf),
+    "sqrt": Range(0, inf),
+    "exp": Range(0, inf),
+}
+_DATA = frozenset({"tensor", "as_tensor", "from_numpy", "array", "asarray"})
+_INSIDE = frozenset({"mean", "max", "min", "amax", "amin", "median", "cat", "stack"})
+_TRUTHS = frozenset({"==", "<", "<=", "in", "and", "or", "not", "isinstance", "hasattr", "truth"})
 
 
 def range_of(value: Value, depth: int = 0) -> Range:
     """The range of a value; unknown wherever one step is not sure."""
-    if depth > 12:
+    if depth > 16:
         return UNKNOWN
     if isinstance(value, Const):
         return Range(value.value, value.value) if isinstance(value.value, (int, float)) else UNKNOWN
+    if isinstance(value, Unknown):
+        return Range(0, 1) if isinstance(value.key, tuple) and value.key[:1] and value.key[0] in _TRUTHS else UNKNOWN
     if isinstance(value, Choice):
         return _union([range_of(part, depth + 1) for _, part in value.alternatives])
-    if not isinstance(value, Tensor):
-        return UNKNOWN
-    name = value.op.name
-    if name in _ACTIVATIONS:
-        return _ACTIVATIONS[name]
-    if name in _SOURCES:
-        return _SOURCES[name]
-    if name in _WAVES and value.inputs:
-        return Range(-1, 1)
-    if value.op.kind is Kind.ACTIVATION:
-        return ANY if name in ("leaky_relu", "prelu", "rrelu", "tanhshrink", "softshrink", "hardshrink") else UNKNOWN
-    if value.op.kind is Kind.ARITHMETIC:
+    if isinstance(value, (TupleVal, ListVal)):
+        return _union([range_of(part, depth + 1) for part in value.items])
+    return _of_tensor(value, depth) if isinstance(value, Tensor) else UNKNOWN
+
+
+def _of_tensor(value: Tensor, depth: int) -> Range:
+    name, kind = value.op.name, value.op.kind
+    for table in (_ACTIVATIONS, _SOURCES, _IMAGES):
+        if name in table:
+            return table[name]
+    if name in _UNBOUNDED:
+        return ANY
+    if name == "field":
+        return range_of(value.args["of"], depth + 1) if "of" in value.args else UNKNOWN
+    if name in _DATA:
+        return range_of(value.args["data"], depth + 1) if "data" in value.args else UNKNOWN
+    if kind is Kind.ARITHMETIC:
         return _arithmetic(value, depth)
-    if value.op.kind in (Kind.KEEP, Kind.DETACH):
+    if kind is Kind.CLAMP and value.inputs:
+        return _clamped(range_of(value.inputs[0], depth + 1), value.args.get("min"), value.args.get("max"))
+    if kind is Kind.REDUCE and name in _INSIDE and value.inputs:
+        return range_of(value.inputs[0], depth + 1)
+    if kind in (Kind.KEEP, Kind.DETACH):
         found = producers(value)
-        if found is None or any(producer.tensor is value for producer in found):
+        if found is None or any(producer.tensor is value or not producer.direct for producer in found):
             return UNKNOWN
         return _union([range_of(producer.tensor, depth + 1) for producer in found])
     return UNKNOWN
@@ -96,24 +121,74 @@ def _union(ranges: list[Range]) -> Range:
     return Range(min(part.low for part in ranges), max(part.high for part in ranges))
 
 
-def _arithmetic(value: Tensor, depth: int) -> Range:
-    parts = [range_of(part, depth + 1) for part in value.inputs if not isinstance(part, (TupleVal, ListVal))]
-    name = value.op.name
-    if name == "neg" and len(parts) == 1:
-        return Range(-parts[0].high, -parts[0].low, parts[0].sure)
-    if len(parts) != 2 or not all(part.sure for part in parts):
+def _clamped(inner: Range, low: Union[Value, None], high: Union[Value, None]) -> Range:
+    ends = [end.value if isinstance(end, Const) and isinstance(end.value, (int, float)) else None for end in (low, high)]
+    if (low is not None and ends[0] is None) or (high is not None and ends[1] is None):
         return UNKNOWN
-    left, right = parts
+    return Range(inner.low if ends[0] is None else max(inner.low, ends[0]), inner.high if ends[1] is None else min(inner.high, ends[1]), inner.sure)
+
+
+def _arithmetic(value: Tensor, depth: int) -> Range:
+    name = value.op.name
+    if len(value.inputs) == 1 and name == "neg":
+        inner = range_of(value.inputs[0], depth + 1)
+        return Range(-inner.high, -inner.low, inner.sure)
+    if len(value.inputs) != 2:
+        return UNKNOWN
+    left, right = value.inputs
+    if name == "pow" and isinstance(right, Const):
+        return Range(0, inf) if right.value in (2, 4, 0.5) else UNKNOWN
+    if _leaves(left) & _leaves(right):
+        return _standardised(name, left, right)
+    first, second = range_of(left, depth + 1), range_of(right, depth + 1)
+    if not first.sure or not second.sure:
+        return UNKNOWN
     if name == "add":
-        return Range(left.low + right.low, left.high + right.high)
+        return Range(first.low + second.low, first.high + second.high)
     if name == "sub":
-        return Range(left.low - right.high, left.high - right.low)
-    if name in ("mul", "matmul", "mm", "bmm"):
-        if left.low == -inf or right.low == -inf:
-            return ANY
-        corners = [a * b for a in (left.low, left.high) for b in (right.low, right.high) if not (a == 0 and abs(b) == inf) and not (b == 0 and abs(a) == inf)]
-        return Range(min(corners), max(corners)) if corners and name == "mul" else UNKNOWN
-    if name == "div" and right.low == right.high and right.low not in (0, inf):
-        ends = sorted((left.low / right.low, left.high / right.low))
+        return Range(first.low - second.high, first.high - second.low)
+    if name in ("mul", "matmul", "mm", "bmm", "mv"):
+        corners = [_product(a, b) for a in (first.low, first.high) for b in (second.low, second.high)]
+        return Range(min(corners), max(corners))
+    if name == "div" and second.low == second.high and second.low not in (0, inf, -inf):
+        ends = sorted((first.low / second.low, first.high / second.low))
         return Range(ends[0], ends[1])
     return UNKNOWN
+
+
+def _product(a: float, b: float) -> float:
+    return 0.0 if a == 0 or b == 0 else a * b
+
+
+# --- values that depend on each other ----------------------------------------------------------------------------
+
+
+def _leaves(value: Value, depth: int = 0) -> frozenset[object]:
+    """What a value is computed from; parts of one tensor that are cut out differently count as different."""
+    if not isinstance(value, Tensor):
+        return frozenset()
+    if depth > 16 or not value.inputs:
+        return frozenset({value.id})
+    if value.op.name == "index" and isinstance(value.inputs[0], Tensor):
+        return frozenset({(value.inputs[0].id, value.args["index"].value if isinstance(value.args.get("index"), Const) else value.id)})  # type: ignore[attr-defined]
+    return frozenset(leaf for part in value.inputs for leaf in _leaves(part, depth + 1))
+
+
+def _standardised(name: str, left: Value, right: Value) -> Range:
+    """`x - x.mean()` has both signs; divided by `x.std()` it covers what standardised values do."""
+    if name == "sub" and _statistic(right, ("mean",)):
+        return Range(-1e-3, 1e-3)
+    if name == "div" and _statistic(right, ("std", "var")) and isinstance(left, Tensor) and left.op.name == "sub" and _statistic(left.inputs[-1], ("mean",)):
+        return STANDARD
+    return UNKNOWN
+
+
+def _statistic(value: Value, names: tuple[str, ...]) -> bool:
+    """A mean or deviation, give or take a safety term."""
+    while isinstance(value, Tensor) and value.inputs:
+        if value.op.kind is Kind.REDUCE:
+            return value.op.name in names
+        if value.op.kind not in (Kind.KEEP, Kind.DETACH, Kind.CLAMP) and value.op.name not in ("add", "sqrt"):
+            return False
+        value = value.inputs[0]
+    return False

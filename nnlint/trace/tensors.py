@@ -28,6 +28,7 @@ from nnlint.trace.values import (
     Unknown,
     Value,
     birth,
+    key_of,
     tensors_of,
 )
 
@@ -309,12 +310,33 @@ def _field(m: Machine, tensor: Tensor, site: Site) -> Tensor:
 def item(m: Machine, tensor: Tensor, index: list[Any], site: Site) -> Value:
     """`tensor[index]`: a part of a batch, or a piece of a tensor."""
     if tensor.op.name in ("batch", "field") and len(index) == 1 and isinstance(index[0], Const):
-        return _field(m, tensor, site)
+        field = _field(m, tensor, site)
+        column = _column(tensor, index[0].value)
+        if column is not None:
+            field.args["of"] = column
+        return field
     kept = [part for part in index if isinstance(part, Tensor)]
-    made = make(m, INDEX, site, (tensor, *kept), {}, layout=measures.of_index(tensor, index))
+    args: dict[str, Value] = {} if kept else {"index": Const(repr([_key(part) for part in index]))}
+    made = make(m, INDEX, site, (tensor, *kept), args, layout=measures.of_index(tensor, index))
     if tensor.op.name in ("network",):
         made.exact = False
     return made
+
+
+def _key(part: Any) -> object:
+    """What tells one index from another."""
+    if isinstance(part, Value):
+        return key_of(part)
+    return tuple(_key(end) for end in part) if isinstance(part, tuple) else part
+
+
+def _column(tensor: Tensor, position: object) -> Union[Value, None]:
+    """The data behind a field of a batch, where the loader was given tensors."""
+    dataset = tensor.args.get("dataset")
+    columns = dataset.args.get("columns") if isinstance(dataset, Tensor) else None
+    if isinstance(columns, TupleVal) and isinstance(position, int) and -len(columns.items) <= position < len(columns.items):
+        return columns.items[position]
+    return None
 
 
 def shape_of(m: Machine, tensor: Tensor) -> Value:
