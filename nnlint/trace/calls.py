@@ -11,7 +11,7 @@ from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.trace import attributes, collections, expressions, library, networks, statements, tensors, training
 from nnlint.trace.arguments import Args, Pending
 from nnlint.trace.machine import Frame, Machine
-from nnlint.trace.story import Escape
+from nnlint.trace.story import Escape, Held
 from nnlint.trace.values import (
     NONE,
     Batches,
@@ -390,9 +390,12 @@ def within(m: Machine, manager: Value, site: Site, inside: Callable[[Value], Val
         begin, end = attributes.method(manager.cls, "__enter__"), attributes.method(manager.cls, "__exit__")
         if begin is not None:
             entered = invoke(m, begin, Args(), site, manager)
+        held, outer = m.hold(site)
         inside(entered)
+        m.let_go(held, outer)
         if end is not None:
             invoke(m, end, Args([NONE, NONE, NONE]), site, manager)
+        m.release(held)
         return
     inside(manager if isinstance(manager, (Batches, Iterable, Obj, Range, Tensor)) else Unknown())
 
@@ -401,20 +404,24 @@ def _generated(m: Machine, manager: Pending, site: Site, inside: Callable[[Value
     """The body of the `with` runs where the generator yields."""
     m.reached.add((manager.func.file.key, manager.func.node.at))
     outer = m.calls
-    ran = [False]
+    bodies: list[Held] = []
 
     def handler(value: Value) -> Value:
-        ran[0] = True
         frame.handlers.pop()
         kept, m.calls = m.calls, outer
+        held, block = m.hold(site)
+        bodies.append(held)
         inside(value)
+        m.let_go(held, block)
         m.calls = kept
         frame.handlers.append(handler)
         return Unknown()
 
     frame = enter(m, manager.func, manager.args, site, manager.receiver)
     execute(m, manager.func, frame, site, handler)
-    if not ran[0]:
+    for held in bodies:
+        m.release(held)
+    if not bodies:
         inside(Unknown())
 
 

@@ -8,7 +8,7 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
-from nnlint.trace.story import Arms, Backward, Block, Event, Exit, Forward, Loop, Scope, Step, Story
+from nnlint.trace.story import EXITS, Arms, Backward, Block, Event, Exit, Forward, Held, Loop, Release, Scope, Step, Story, exits
 from nnlint.trace.values import (
     Choice,
     ClassVal,
@@ -247,11 +247,29 @@ class Machine:
         if has_events(scope.body):
             outer.items.append(scope)
 
+    def hold(self, site: Site) -> tuple[Held, Block]:
+        """What is told from here to `let_go` stays, and its exits wait for `release`."""
+        held = Held(site)
+        outer = self.block
+        self.block = held.body
+        return held, outer
+
+    def let_go(self, held: Held, outer: Block) -> None:
+        self.block = outer
+        if exits(held.body, EXITS):
+            outer.items.append(held)
+        else:
+            outer.items.extend(held.body.items)
+
+    def release(self, held: Held) -> None:
+        if exits(held.body, EXITS):
+            self.tell(Release(held.site, held))
+
 
 def has_events(block: Block) -> bool:
     """Whether anything but exits happens in a block."""
     for item in block.items:
-        if isinstance(item, Exit):
+        if isinstance(item, (Exit, Release)):
             continue
         if isinstance(item, Event) or (isinstance(item, Arms) and any(has_events(arm) for _, arm in item.arms)):
             return True

@@ -285,10 +285,7 @@ def _try(m: Machine, node: r.Try, frame: Frame) -> Status:
     site = site_of(node, frame)
     importing = all(isinstance(part, (r.Import, r.ImportFrom)) for part in node.body)
     if not node.handlers or importing:
-        status = run(m, node.body, frame)
-        if status is None:
-            status = run(m, node.orelse, frame)
-        return run(m, node.final, frame) or status
+        return _ensured(m, node, frame, lambda: _quiet(m, node, frame))
     key = ("raised", node.at, birth())
     m.story.ages[key] = birth()
     arms: list[tuple[Facts, Callable[[], Status]]] = [(((key, False),), lambda: _quiet(m, node, frame))]
@@ -298,8 +295,19 @@ def _try(m: Machine, node: r.Try, frame: Frame) -> Status:
         if late:
             facts: Facts = ((key, True), ((key, index), True), ((key, "late"), True))
             arms.append((facts, lambda handler=handler: run(m, node.body[:-1], frame) or _handle(m, handler, frame)))  # type: ignore[misc]
-    status = branch(m, arms, site)
-    return run(m, node.final, frame) or status
+    return _ensured(m, node, frame, lambda: branch(m, arms, site))
+
+
+def _ensured(m: Machine, node: r.Try, frame: Frame, body: Callable[[], Status]) -> Status:
+    """The `finally` runs however the body was left."""
+    if not node.final:
+        return body()
+    held, outer = m.hold(site_of(node, frame))
+    status = body()
+    m.let_go(held, outer)
+    last = run(m, node.final, frame)
+    m.release(held)
+    return last or status
 
 
 def _quiet(m: Machine, node: r.Try, frame: Frame) -> Status:
@@ -406,7 +414,7 @@ def _round(m: Machine, loop: Loop, begin: Callable[[], None], body: Sequence[r.S
 
 
 def repeat(
-    m: Machine, site: Site, frame: Frame, begin: Callable[[], None], body: Sequence[r.Stmt], data: Any, batches: bool
+    m: Machine, site: Site, frame: Frame, begin: Callable[[], None], body: Sequence[r.Stmt], data: Any, batches: bool, endless: bool = False
 ) -> Status:
     """A loop of unknown length: once to learn what flows round, then once for the story. It is taken to run at least once."""
     if not m.warming:
@@ -423,6 +431,7 @@ def repeat(
         m.warming -= 1
         _carry(m, changed, warm)
     loop = Loop(site, m.loop, data, batches)
+    loop.endless = endless
     status = _round(m, loop, begin, body, frame)
     if loop.body.items and not has_events(loop.body):
         m.block.items.remove(loop)
@@ -453,7 +462,7 @@ def _while(m: Machine, node: r.While, frame: Frame) -> Status:
 
     if expressions.truth(m, expressions.evaluate(m, node.test, frame)) is False:
         return run(m, node.orelse, frame)
-    status = repeat(m, site, frame, begin, node.body, None, False)
+    status = repeat(m, site, frame, begin, node.body, None, False, endless=isinstance(node.test, r.Const) and bool(node.test.value))
     return status or run(m, node.orelse, frame)
 
 

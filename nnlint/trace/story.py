@@ -166,14 +166,29 @@ class Normalised(Event):
         self.input = input
 
 
+IN_LOOP = frozenset({"break", "continue"})
+IN_SCOPE = frozenset({"break", "continue", "return"})
+EXITS = IN_SCOPE | {"raise"}
+
+
 class Exit(Event):
-    """`kind` is "return", "break", "continue" or "raise"."""
+    """`kind` is one of `EXITS`."""
 
     __slots__ = ("kind",)
 
     def __init__(self, site: Site, kind: str) -> None:
         super().__init__(site)
         self.kind = kind
+
+
+class Release(Event):
+    """What a `Held` body kept back happens now."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, site: Site, held: Held) -> None:
+        super().__init__(site)
+        self.held = held
 
 
 class Block:
@@ -195,10 +210,10 @@ class Arms:
 
 class Loop:
     """A body that repeats. `data` identifies the iterable where it yields batches; conditions born after `start` vary between rounds.
-    `once` marks one unrolled round: it does not repeat.
+    `once` marks one unrolled round: it does not repeat. An `endless` one is left by its exits alone.
     """
 
-    __slots__ = ("batches", "body", "data", "once", "parent", "site", "start")
+    __slots__ = ("batches", "body", "data", "endless", "once", "parent", "site", "start")
 
     def __init__(self, site: Site, parent: Union[Loop, None], data: Hashable, batches: bool) -> None:
         self.site = site
@@ -208,6 +223,7 @@ class Loop:
         self.batches = batches
         self.start = 0
         self.once = False
+        self.endless = False
 
 
 class Scope:
@@ -220,7 +236,32 @@ class Scope:
         self.body = Block()
 
 
+class Held(Scope):
+    """A body whose exits wait until what follows has run, up to its `Release`: the body of `try ... finally` and of many `with`."""
+
+    __slots__ = ()
+
+
 Item = Union[Event, Arms, Loop, Scope]
+
+
+def exits(block: Block, kinds: frozenset[str]) -> bool:
+    """Whether control may leave the block by an exit of one of these kinds."""
+    for item in block.items:
+        if isinstance(item, Exit):
+            if item.kind in kinds:
+                return True
+        elif isinstance(item, Arms):
+            if any(exits(arm, kinds) for _, arm in item.arms):
+                return True
+        elif isinstance(item, Release):
+            if exits(item.held.body, kinds):
+                return True
+        elif isinstance(item, (Loop, Scope)) and not isinstance(item, Held):
+            kept = kinds - (IN_LOOP if isinstance(item, Loop) else IN_SCOPE)
+            if kept and exits(item.body, kept):
+                return True
+    return False
 
 
 class Story:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
-from nnlint.trace.story import Arms, Block, Event, Exit, Loop, Scope, Story
+from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Loop, Release, Scope, Story, exits
 from nnlint.trace.values import Facts, conjunction
 
 S = TypeVar("S", bound=Hashable)
@@ -62,38 +62,43 @@ class Walk(Generic[S]):
         matters = False
         for item in block.items:
             if isinstance(item, Event):
-                matters = matters or (not isinstance(item, Exit) and self.automaton.concerns(item))
+                matters = matters or (not isinstance(item, (Exit, Release)) and self.automaton.concerns(item))
             elif isinstance(item, Arms):
                 inner = [self._count(arm, keys) for _, arm in item.arms]
-                if any(inner) or any(_exits(arm) for _, arm in item.arms):
+                if any(inner) or any(exits(arm, EXITS) for _, arm in item.arms):
                     keys.update({key for facts, _ in item.arms for key, _ in facts})
                 matters = matters or any(inner)
             else:
                 matters = self._count(item.body, keys) or matters
+                matters = matters or (isinstance(item, Held) and exits(item.body, EXITS))
         self.relevant[id(block)] = matters
         return matters
 
     def _block(self, block: Block, paths: set[Path[S]]) -> tuple[set[Path[S]], Exits[S]]:
-        exits: Exits[S] = {}
+        out: Exits[S] = {}
         for item in block.items:
             if not paths:
                 break
             if isinstance(item, Exit):
-                exits.setdefault(item.kind, set()).update(paths)
-                return set(), exits
-            if isinstance(item, Event):
+                out.setdefault(item.kind, set()).update(paths)
+                return set(), out
+            if isinstance(item, Release):
+                paths = _released(item.held, paths, out)
+            elif isinstance(item, Event):
                 if self.automaton.concerns(item):
                     paths = {self._on(item, path) for path in paths}
             elif isinstance(item, Arms):
-                paths = self._arms(item, paths, exits)
+                paths = self._arms(item, paths, out)
             elif isinstance(item, Loop):
                 if self.relevant[id(item.body)]:
-                    paths = self._loop(item, paths, exits)
+                    paths = self._loop(item, paths, out)
+            elif isinstance(item, Held):
+                paths = self._held(item, paths)
             elif self.relevant[id(item.body)]:
                 paths = self._scope(item, paths)
             if len(paths) > MAX_STATES:
-                paths = {(state, frozenset()) for state, _ in paths}
-        return paths, exits
+                paths = {(state, frozenset(fact for fact in known if _waits(fact[0]))) for state, known in paths}
+        return paths, out
 
     def _on(self, event: Event, path: Path[S]) -> Path[S]:
         state, known = path
@@ -104,8 +109,8 @@ class Walk(Generic[S]):
         merged.update(facts)
         return after, frozenset(merged.items())
 
-    def _arms(self, item: Arms, paths: set[Path[S]], exits: Exits[S]) -> set[Path[S]]:
-        if not any(self.relevant[id(arm)] or _exits(arm) for _, arm in item.arms):
+    def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
+        if not any(self.relevant[id(arm)] or exits(arm, EXITS) for _, arm in item.arms):
             return paths
         out: set[Path[S]] = set()
         for facts, arm in item.arms:
@@ -117,11 +122,11 @@ class Walk(Generic[S]):
                     inside.add((state, kept))
             falls, inner = self._block(arm, inside)
             for kind, ended in inner.items():
-                exits.setdefault(kind, set()).update(ended)
+                left.setdefault(kind, set()).update(ended)
             out |= {(self.automaton.passed(item, arm, state), known) for state, known in falls}
         return out
 
-    def _loop(self, loop: Loop, paths: set[Path[S]], exits: Exits[S]) -> set[Path[S]]:
+    def _loop(self, loop: Loop, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         after: set[Path[S]] = set()
         seen: set[Path[S]] = set()
         frontier = paths
@@ -130,8 +135,9 @@ class Walk(Generic[S]):
             falls = falls | inner.pop("continue", set())
             after |= inner.pop("break", set())
             for kind, ended in inner.items():
-                exits.setdefault(kind, set()).update(ended)
-            after |= {(state, self._forget(known, loop.start)) for state, known in falls}
+                left.setdefault(kind, set()).update(ended)
+            if not loop.endless:
+                after |= {(state, self._forget(known, loop.start)) for state, known in falls}
             again = {(self.automaton.again(loop, state), self._forget(known, loop.start)) for state, known in falls}
             frontier = again - seen
             seen |= again
@@ -144,19 +150,32 @@ class Walk(Generic[S]):
         return frozenset(fact for fact in known if ages.get(fact[0], 0) < start)
 
     def _scope(self, scope: Scope, paths: set[Path[S]]) -> set[Path[S]]:
-        falls, exits = self._block(scope.body, paths)
-        return falls | exits.get("return", set())
+        falls, ended = self._block(scope.body, paths)
+        return falls | ended.get("return", set())
+
+    def _held(self, held: Held, paths: set[Path[S]]) -> set[Path[S]]:
+        """Ways that would leave go on, marked with what they wait for."""
+        falls, ended = self._block(held.body, paths)
+        waiting = {(state, known | {((_WAITS, id(held), kind), True)}) for kind, some in ended.items() for state, known in some}
+        return falls | waiting
 
 
-def _exits(block: Block) -> bool:
-    """Whether control may leave the block other than at its end."""
-    for item in block.items:
-        if isinstance(item, Exit):
-            return True
-        if isinstance(item, Arms) and any(_exits(arm) for _, arm in item.arms):
-            return True
-        if isinstance(item, Loop) and any(isinstance(inner, Exit) and inner.kind == "return" for inner in item.body.items):
-            return True
-    return False
+_WAITS = "waits"
+
+
+def _waits(key: Hashable) -> bool:
+    return isinstance(key, tuple) and key[:1] == (_WAITS,)
+
+
+def _released(held: Held, paths: set[Path[S]], out: Exits[S]) -> set[Path[S]]:
+    """Ways that waited for this leave now."""
+    falls: set[Path[S]] = set()
+    for state, known in paths:
+        kind = next((key[2] for key, _ in known if isinstance(key, tuple) and key[:2] == (_WAITS, id(held))), None)
+        if kind is None:
+            falls.add((state, known))
+        else:
+            out.setdefault(kind, set()).add((state, frozenset(fact for fact in known if fact[0] != (_WAITS, id(held), kind))))
+    return falls
 
 
