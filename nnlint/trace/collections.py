@@ -124,6 +124,6 @@ def plain_list(m: Machine, value: Value, site: Site, kind: str = "list") -> Valu
     known = iteration.items(m, value)
     if known is not None:
         return TupleVal(tuple(known)) if kind == "tuple" else ListVal(site, known, kind)
-    made = ListVal(site, [iteration.element(m, value, site)], kind)
+    made = ListVal(site, list(value.items) if isinstance(value, ListVal) else [iteration.element(m, value, site)], kind)
     made.growing = True
     return made
