@@ -93,6 +93,7 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(OUTPUT, "-e", "--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
 @_option(OTHER, "--explain", metavar="RULE", help="Show the page of a rule, given by its code or name.")
 @_option(OTHER, "--list-rules", is_flag=True, help="List all rules (also with --format json).")
+@_option(OTHER, "--show-settings", is_flag=True, help="Show the settings in force, and why each rule runs or does not.")
 @click.version_option(__version__, "-V", "--version", prog_name="nnlint", message="%(prog)s %(version)s")
 def command(paths: tuple[str, ...], **options: Any) -> int:
     """Find the silent mistakes in code that trains neural networks with PyTorch.
@@ -126,6 +127,11 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         raise Trouble("`--stdin-filename` needs `-` as the path")
     places = [name or "."] if stdin else paths
     settings = settle(places, _flags(options), force_exclude=options["force_exclude"], gitignore=not options["no_respect_gitignore"])
+    if options["show_settings"]:
+        from nnlint.output.settings import render as render_settings
+
+        _write(render_settings(settings, rules), options["output"], colour)
+        return 0
     result = lint_text(sys.stdin.buffer.read(), name, settings, rules) if stdin else lint_paths(paths, settings, rules)
     if not result.files and not options["quiet"] and not stdin:
         click.echo("nnlint: no Python files or notebooks here", err=True)

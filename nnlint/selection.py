@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from nnlint.notices import InvalidSyntax
 from nnlint.registry import Catalogue
 from nnlint.rule import Group, Rule
 from nnlint.trouble import Trouble, near
@@ -21,21 +22,38 @@ class Layer(msgspec.Struct, frozen=True):
     select: tuple[str, ...] | None = None
     extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    origin: str = "command line"
+    origin: str = "the command line"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Whether a rule runs, and which words said so."""
+
+    runs: bool
+    reason: str
+
+
+def decide(catalogue: Catalogue, layers: Sequence[Layer]) -> dict[str, Decision]:
+    """What becomes of each rule, by code; later layers have the last word."""
+    decisions = {
+        rule.code: Decision(
+            rule.group is Group.DEFAULT, "by default" if rule.group is Group.DEFAULT else f"{rule.group.value}, not selected"
+        )
+        for rule in catalogue.everything
+    }
+    for layer in layers:
+        if layer.select is not None:
+            decisions = dict.fromkeys(decisions, Decision(False, f"not selected by {layer.origin}"))
+        words = [(word, True) for word in (*(layer.select or ()), *layer.extend_select)] + [(word, False) for word in layer.ignore]
+        # At the same specificity, ignoring wins: the order is stable.
+        for word, runs in sorted(words, key=lambda item: _specificity(catalogue, item[0])):
+            decision = Decision(runs, f"`{word}` {'selected' if runs else 'ignored'} by {layer.origin}")
+            decisions.update(dict.fromkeys(expand(catalogue, word, layer.origin), decision))
+    return {**decisions, InvalidSyntax.code: Decision(True, "always")}
 
 
 def select(catalogue: Catalogue, layers: Sequence[Layer]) -> frozenset[str]:
-    """The codes of the rules that run; later layers have the last word."""
-    chosen: set[str] = set(expand(catalogue, Group.DEFAULT.value, "default"))
-    for layer in layers:
-        if layer.select is not None:
-            chosen = set()
-        words = [(word, True) for word in (*(layer.select or ()), *layer.extend_select)] + [(word, False) for word in layer.ignore]
-        # At the same specificity, ignoring wins: the order is stable.
-        for word, adds in sorted(words, key=lambda item: specificity(catalogue, item[0])):
-            codes = expand(catalogue, word, layer.origin)
-            chosen = chosen | codes if adds else chosen - codes
-    return frozenset(chosen)
+    """The codes of the rules that run."""
+    return frozenset(code for code, decision in decide(catalogue, layers).items() if decision.runs)
 
 
 def expand(catalogue: Catalogue, word: str, origin: str) -> frozenset[str]:
@@ -48,6 +66,7 @@ def expand(catalogue: Catalogue, word: str, origin: str) -> frozenset[str]:
 
 
 def matching(catalogue: Catalogue, word: str) -> Iterable[type[Rule]]:
+    """The rules that a selector stands for; none where it is unknown."""
     if word == _ALL:
         return catalogue.everything
     if word in (group.value for group in Group):
@@ -57,7 +76,7 @@ def matching(catalogue: Catalogue, word: str) -> Iterable[type[Rule]]:
     return [rule for rule in catalogue.everything if _PREFIX.fullmatch(word) and rule.code.startswith(word)]
 
 
-def specificity(catalogue: Catalogue, word: str) -> int:
+def _specificity(catalogue: Catalogue, word: str) -> int:
     """How narrow a selector is: everything, a group, a prefix, one rule."""
     if word == _ALL:
         return 0

@@ -54,7 +54,7 @@ def settle(paths: Sequence[str], flags: Table, *, force_exclude: bool = False, g
     """The settings for a run over some paths: those of the configuration file nearest to all of them, under the command line."""
     tables = list(_chain(nearest(_common(paths))))
     origins = [path for path, _ in tables]
-    tables.append((Path.cwd() / "command line", flags))
+    tables.append((Path.cwd() / "the command line", flags))
     excludes = [patterns_at(origins[-1].parent if origins else Path.cwd(), EXCLUDED)]
     ignores: list[tuple[Patterns, Layer]] = []
     layers = []
@@ -62,7 +62,7 @@ def settle(paths: Sequence[str], flags: Table, *, force_exclude: bool = False, g
     suspected = False
     src: tuple[str, ...] = ()
     for path, table in tables:
-        origin = "command line" if table is flags else key(path)
+        origin = path.name if table is flags else key(path)
         layers.append(Layer(table.select, table.extend_select, table.ignore, origin))
         root = path.parent
         if table.exclude is not None:

@@ -84,7 +84,7 @@ def test_exit_codes(run: Run, folder: Path, options: list[str], code: int) -> No
     ("args", "message"),
     [
         (["nope.py"], "nnlint: `nope.py` does not exist"),
-        (["--select", "NN9"], "nnlint: command line: unknown rule or group `NN9`"),
+        (["--select", "NN9"], "nnlint: the command line: unknown rule or group `NN9`"),
         (["--explain", "missing-zero-grd"], "nnlint: unknown rule `missing-zero-grd`; did you mean `missing-zero-grad`?"),
         (["--format", "sarif2"], "Invalid value for '--format'"),
         (["--frmat", "json"], "--frmat"),
@@ -189,6 +189,28 @@ def test_explain_and_list(run: Run, folder: Path) -> None:
         "url": "https://nnlint.readthedocs.io/rules/missing-zero-grad",
     }
     assert list(entries) == sorted(entries)
+
+
+def test_show_settings(run: Run, folder: Path) -> None:
+    (folder / "nnlint.toml").write_text("select = ['NN2']\nfail-on = 'note'\n[per-file-ignores]\n'old/*' = ['NN201']\n")
+    code, out, _ = run("--show-settings", "--ignore", "NN205", "--exclude", "x")
+    assert code == 0
+    assert out.splitlines() == [
+        "configuration: nnlint.toml",
+        "fail-on: note",
+        "suspected: no",
+        "src: none",
+        "exclude: x",
+        "per-file-ignores: old/*: NN201",
+        "rules:",
+        "  NN000 on  invalid-syntax: always",
+        "  NN001 off unused-suppression: not selected by nnlint.toml",
+        "  NN101 off softmax-before-logit-loss: not selected by nnlint.toml",
+        "  NN108 off redundant-log-softmax: not selected by nnlint.toml",
+        "  NN201 on  missing-zero-grad: `NN2` selected by nnlint.toml",
+        "  NN205 off scheduler-before-optimizer: `NN205` ignored by the command line",
+        "  NN501 off bias-before-batchnorm: not selected by nnlint.toml",
+    ]
 
 
 def test_version_and_help(run: Run) -> None:

@@ -132,7 +132,7 @@ def _underline(text: str, cut: int, mark: _Mark, colour: str) -> str:
     indent = _width(text[cut:start]) + (1 if cut else 0)
     line = ("^" if mark.primary else "-") * max(_width(text[start:end]), 1)
     label = f" {plain(mark.label)}" if mark.label else ""
-    return " " * indent + click.style(line + label, fg=colour if mark.primary else "blue", bold=mark.primary)
+    return " " * indent + click.style(line + label, fg=colour if mark.primary else "blue", bold=mark.primary or None)
 
 
 def _gutter(width: int, number: str, sign: str) -> str:
