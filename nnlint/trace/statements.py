@@ -9,6 +9,7 @@ import msgspec
 
 from nnlint import records as r
 from nnlint.findings import Site
+from nnlint.knowledge.functions import METHODS
 from nnlint.trace import attributes, calls, expressions, iteration, modules, networks
 from nnlint.trace.machine import ABSENT, Frame, Machine, has_events
 from nnlint.trace.story import Block, Loop
@@ -23,6 +24,7 @@ from nnlint.trace.values import (
     Obj,
     Range,
     Service,
+    Tensor,
     Unknown,
     Value,
     birth,
@@ -51,8 +53,20 @@ def site_of(node: r.Node, frame: Frame) -> Site:
 
 
 def _expression(m: Machine, node: r.ExprStmt, frame: Frame) -> Status:
-    expressions.evaluate(m, node.value, frame)
+    value = expressions.evaluate(m, node.value, frame)
+    call = node.value
+    if isinstance(value, Tensor) and isinstance(call, r.Call) and isinstance(call.func, r.Attr) and isinstance(call.func.value, r.Name):
+        _changed_in_place(m, call.func.value, call.func.name, value, frame)
     return None
+
+
+def _changed_in_place(m: Machine, target: r.Name, method: str, value: Tensor, frame: Frame) -> None:
+    """`x.clamp_(0)`: from here on the name stands for the result. A leaf of the graph stays what it is."""
+    if not method.endswith("_") or method.endswith("__") or method not in METHODS:
+        return
+    old = m.settle(expressions.lookup(m, target.id, frame))
+    if isinstance(old, Tensor) and old is not value and old.op.name != "parameter" and old not in old.networks:
+        bind(m, target, value, frame)
 
 
 def _assign(m: Machine, node: r.Assign, frame: Frame) -> Status:
