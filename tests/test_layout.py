@@ -618,6 +618,10 @@ def test_sentence_vae() -> None:
     z = layout_of("linear", [fresh([batch, latent])], {"out_features": hidden * factor})
     assert isinstance(z, Layout)
     assert mistake(z, factor, batch, hidden).kind == "split"
+    # the one does not excuse the other
+    z = layout_of("linear", [fresh([factor, batch, hidden]).view([batch, hidden * factor])[0]], {"out_features": hidden * factor})
+    assert isinstance(z, Layout)
+    assert mistake(z, factor, batch, hidden).kind == "split"
 
 
 def test_attention_augmented_convolution() -> None:
@@ -759,6 +763,32 @@ def test_windows() -> None:
     unknown = Layout.unknown(name="windows")
     count = unknown.size(0) // (H * W // size // size)
     assert verdict(unknown, count, H // size, W // size, size, size, None) is None
+
+
+def test_all_sizes_known() -> None:
+    assert mistake(fresh([4, 16, 14, 8]), 16, 14, None).fix() == "x.permute(1, 2, 0, 3).reshape(16, 14, -1)"
+    folded = fresh([16, 10, 24]).view([16, 10, 3, 8])[0].permute(0, 2, 1, 3).view([48, 10, 8])[0]
+    assert mistake(folded, 16, None, 24).kind == "merge"
+    assert verdict(folded, 16, 3, 10, 8) is None
+    assert verdict(folded.view([16, 3, 10, 8])[0].transpose(1, 2), 16, None, 24) is None
+    assert verdict(fresh([16, 4, 32, 32]), 64, 8, 8, 16) is None
+
+
+def test_an_axis_that_a_window_went_over_is_not_one() -> None:
+    words = layout_of("conv1d", [Layout.unknown(3)], {"out_channels": 24, "kernel_size": 3, "padding": 1})
+    scores = layout_of("conv1d", [words if isinstance(words, Layout) else None], {"out_channels": 4, "kernel_size": 1})
+    assert isinstance(scores, Layout)
+    assert mistake(scores, None, 4).fix() == "x.transpose(1, 2).reshape(-1, 4)"
+    assert verdict(scores.transpose(1, 2), None, 4) is None
+    pooled = layout_of("conv2d", [Layout.unknown(4)], {"out_channels": 24, "kernel_size": 4})
+    assert isinstance(pooled, Layout)
+    assert verdict(pooled, None, 24) is None
+
+
+def test_parts_of_unknown_number() -> None:
+    part = layout_of("split", [fresh([B, L, C])], {"split_size": n, "dim": 1})
+    assert isinstance(part, Layout) and part.size(0) == B and part.size(2) == C and part.size(1) != L
+    assert mistake(part, B, H, part.size(1), C // H).kind == "split"
 
 
 # --- layers

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
-from nnlint.trace.relabel import Atom, Axis, AxisKey, Cut, Outcome, Relabel, axis_size, judge
+from nnlint.trace.relabel import PADDED, Atom, Axis, AxisKey, Cut, Outcome, Relabel, axis_size, judge, marked
 from nnlint.trace.size import IntLike, Size, Symbol
 
 __all__ = ["MASK", "Layout", "Mask", "Relabel", "broadcast", "cat", "einsum", "matmul", "stack"]
@@ -48,9 +48,9 @@ class Hidden:
         return found
 
 
-def _axis(size: IntLike, loose: bool = False, padded: bool = False) -> Axis:
+def _axis(size: IntLike, mark: int = 0) -> Axis:
     size = size if isinstance(size, Size) else Size.of(size)
-    return () if size == 1 else (Atom(size, loose=loose, padded=padded),)
+    return () if size == 1 else (Atom(size, mark=mark),)
 
 
 def some_size(label: str = "?") -> Size:
@@ -113,7 +113,7 @@ class Layout:
         """The same shape after values were written into it: from here on its axes mean something."""
 
         def own(axis: Axis) -> Axis:
-            return tuple(Atom(a.size, loose=a.loose, padded=a.padded) if a.cut is not None and a.cut.made else a for a in axis)
+            return tuple(Atom(a.size, mark=a.mark, several=a.several) if a.cut is not None and a.cut.made else a for a in axis)
 
         return Layout(map(own, self.prefix), self.hidden, map(own, self.tail), self.start, self.end, self.packed)
 
@@ -238,12 +238,12 @@ class Layout:
         given = [dims] if isinstance(dims, int) else list(dims)
         return sorted({dim % rank for dim in given}) if rank and self._fits(given) else None
 
-    def replaced(self, dim: int, size: IntLike, loose: bool = False, padded: bool = False) -> Layout:
+    def replaced(self, dim: int, size: IntLike, mark: int = 0) -> Layout:
         """The same axes but one, which is new and has this size (the last of a linear layer, the channels of a convolution)."""
         shown = self._shown([dim])
         if shown is None or not shown._fits([dim]):
             return Layout.unknown()
-        return shown._put({dim: _axis(size, loose, padded)})
+        return shown._put({dim: _axis(size, mark)})
 
     # --- order
 
@@ -467,7 +467,7 @@ class Layout:
             return Layout.unknown()
         axis = shown._get(dim)
         known = some_size() if size is None else size
-        return shown._put({dim: _axis(known, any(a.loose for a in axis), any(a.padded for a in axis))})
+        return shown._put({dim: _axis(known, marked(axis))})
 
     def chunk(self, count: Union[IntLike, None], dim: int = 0) -> Union[tuple[Layout, ...], None]:
         """The parts; None where their number is not known."""
@@ -655,14 +655,14 @@ def _surely_several(size: Size) -> bool:
 def _sliced(axis: Axis, item: slice) -> Axis:
     bounds = [_bound(value) for value in (item.start, item.stop, item.step)]
     start, stop, step = bounds
-    loose, padded = any(a.loose for a in axis), any(a.padded for a in axis)
+    mark = marked(axis)
     total = axis_size(axis)
     if start is False or stop is False or step is False:
-        return _axis(some_size(), loose, padded)
+        return _axis(some_size(), mark)
     if (start is None or start == 0) and stop is None and (step is None or step == 1):
         return axis
     size = _slice_size(total, start, stop, step)
-    return _axis(some_size() if size is None else size, loose, padded)
+    return _axis(some_size() if size is None else size, mark)
 
 
 def _bound(value: object) -> Union[Size, bool, None]:
@@ -688,7 +688,7 @@ def _slice_size(total: Size, start: object, stop: object, step: object) -> Union
         return None
 
     def from_front(bound: Size) -> Size:
-        return total + bound if bound.known is not None and bound.known < 0 else bound
+        return total - -bound.known if bound.known is not None and bound.known < 0 else bound
 
     if isinstance(stop, Size) and stop.known is not None and stop.known > 0:
         return None  # min(stop, total)
@@ -757,14 +757,14 @@ def cat(layouts: Sequence[Layout], dim: int = 0, count: Union[IntLike, None] = N
     if len(layouts) == 1:
         return first
     sizes = [one.size(dim) if one._fits([dim]) else some_size() for one in layouts]
-    loose = any(a.loose for a in axis)
+    mark = marked(axis)
     if all(size == sizes[0] for size in sizes):
-        own: Axis = () if sizes[0] == 1 else (Atom(sizes[0], loose=loose),)
+        own: Axis = () if sizes[0] == 1 else (Atom(sizes[0], mark=mark),)
         return shown._put({dim: (*_axis(len(sizes)), *own)})
     total = Size.of(0)
     for size in sizes:
         total = total + size
-    return shown._put({dim: _axis(total, loose, any(size == 1 for size in sizes))})
+    return shown._put({dim: _axis(total, max(mark, PADDED if any(size == 1 for size in sizes) else 0))})
 
 
 def stack(layouts: Sequence[Layout], dim: int = 0, count: Union[IntLike, None] = None) -> Layout:

@@ -7,7 +7,7 @@ certain: sizes that may be one, equal sizes, and sizes that cannot be related to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import gcd
 from typing import NamedTuple, Union
@@ -32,21 +32,30 @@ class DerivedKey(NamedTuple):
 class Atom:
     """An axis, or a part of one, that no view has cut yet. Two atoms of equal size are still two.
 
-    `loose`: the order of its values is no longer to be judged (an axis of a view already reported, a padded axis that was skewed).
-    `padded`: one entry was put before or after an axis, as the relative-position trick does before it views on purpose.
+    `mark` says what became of it. A reported axis comes of a view already found wrong: a merge that undoes it is not another mistake.
+    A padded axis got entries before or after it, as the relative-position trick does before it views on purpose; what that gave is
+    askew, and not judged any more. `several`: surely longer than one.
     """
 
-    __slots__ = ("cut", "loose", "padded", "part", "size")
+    __slots__ = ("cut", "mark", "part", "several", "size")
 
-    def __init__(self, size: Size, cut: Union[Cut, None] = None, part: int = 0, loose: bool = False, padded: bool = False) -> None:
+    def __init__(self, size: Size, cut: Union[Cut, None] = None, part: int = 0, mark: int = 0, several: bool = False) -> None:
         self.size = size
         self.cut = cut
         self.part = part
-        self.loose = loose
-        self.padded = padded
+        self.mark = mark
+        self.several = several
 
     def __repr__(self) -> str:
         return f"Atom({self.size})"
+
+
+REPORTED, PADDED, ASKEW = 1, 2, 3
+
+
+def marked(atoms: Iterable[Atom]) -> int:
+    """What is to be said of an axis made of these."""
+    return max((atom.mark for atom in atoms), default=0)
 
 
 class Cut:
@@ -311,35 +320,41 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
     if solved is None or groups is None:
         sizes = _sizes(atoms, target)
         cut = Cut(tuple(atoms), sum(1 for size in sizes if size != 1))
-        return Outcome(2, _cut_axes(cut, sizes, any(atom.loose for atom in atoms)), None)
+        return Outcome(2, _cut_axes(cut, sizes, marked(atoms)), None)
     sizes = _sizes(atoms, target, solved, groups)
     relabel = None
     result: list[Axis] = [()] * len(target)
     for group in groups:
         run = tuple(atoms[at] for at in group.atoms)
-        found = None
-        if not group.plain and not any(atom.loose for atom in run):
-            found = _relabelled(axes, atoms, target, sizes, solved, group)
-            if found is not None and (relabel is None or (found.certain and not relabel.certain)):
+        mark = marked(run)
+        if not group.plain:
+            found = None if mark == ASKEW else _relabelled(axes, atoms, target, sizes, solved, group)
+            if found is not None and mark == PADDED and found.kind == "swap":
+                found = None  # relative shift: padded by one entry and viewed askew on purpose
+            if (
+                found is not None
+                and not (mark == REPORTED and found.kind == "merge")
+                and (relabel is None or found.certain > relabel.certain)
+            ):
                 relabel = found
+            mark = ASKEW if mark >= PADDED else REPORTED if found is not None else mark
         if len(group.dims) == 1:
             result[group.dims[0]] = run
             continue
-        loose = found is not None or any(atom.loose or (atom.padded and len(run) > 1) for atom in run)
         cut = Cut(run, len(group.dims))
         for part, dim in enumerate(group.dims):
-            result[dim] = (Atom(sizes[dim], cut, part, loose, any(atom.padded for atom in run)),)
+            result[dim] = (Atom(sizes[dim], cut, part, mark),)
     return Outcome(1 if any(not _is_hidden(symbol) for symbol in solved.dropped) else 0, tuple(result), relabel)
 
 
-def _cut_axes(cut: Cut, sizes: Sequence[Size], loose: bool) -> tuple[Axis, ...]:
+def _cut_axes(cut: Cut, sizes: Sequence[Size], mark: int) -> tuple[Axis, ...]:
     result: list[Axis] = []
     part = 0
     for size in sizes:
         if size == 1:
             result.append(())
             continue
-        result.append((Atom(size, cut, part, loose),))
+        result.append((Atom(size, cut, part, mark),))
         part += 1
     return tuple(result)
 
@@ -394,6 +409,7 @@ def _relabelled(
     minus = next((at for at, size in enumerate(target) if size is None), None)
     named = {symbol for at, part in enumerate(solved.target) if at != minus for symbol in part.powers}
     inferred = _inferred(atoms, solved, minus)
+    several = {symbol for at, atom in enumerate(atoms) if atom.several for symbol in solved.source[at].powers}
     likely = {symbol for at in group.atoms for symbol in solved.source[at].powers if _is_chosen(symbol) or _was_cut(atoms[at])}
 
     def weight(part: Mono) -> int:
@@ -403,7 +419,15 @@ def _relabelled(
         best = _NOTHING
         for symbol in part.powers:
             plural = isinstance(symbol.key, Size) and symbol.key.plural
-            own = _NAMED if symbol in named or plural else _INFERRED if symbol in inferred else _LIKELY if symbol in likely else _NOTHING
+            own = (
+                _NAMED
+                if symbol in named or plural
+                else _INFERRED
+                if symbol in inferred or symbol in several
+                else _LIKELY
+                if symbol in likely
+                else _NOTHING
+            )
             best = max(best, own)
         return best
 
@@ -422,7 +446,7 @@ def _relabelled(
         if dim == minus:
             if solved.source[at] != solved.target[dim] or any(symbol not in inferred for symbol in solved.source[at].powers):
                 continue
-            if not _fits_without(solved, group, at, dim):
+            if not _fits_without(solved, group):
                 continue
             sure = min(sure, _INFERRED)
         if sure > _NOTHING:
@@ -431,8 +455,6 @@ def _relabelled(
     if best == _NOTHING:
         return None
     shape = _explain(axes, atoms, target, sizes, solved, group)
-    if shape.kind == "swap" and any(atoms[at].padded for at in group.atoms):
-        return None  # relative shift: padded by one entry and viewed askew on purpose
     first_atom = next((at for at, part in enumerate(solved.source) if not part.one), 0)
     # channels put last by -1 may be one
     swapped_away = shape.kind == "swap" and minus == len(target) - 1 and solved.target[minus] != solved.source[first_atom]
@@ -503,16 +525,16 @@ def _claims(solved: _Solved, group: _Group, minus: Union[int, None]) -> list[tup
         if number.powers or numbers.count(number) != 1 or wanted.count(number) != 1:
             continue
         dim = next(dim for dim in group.dims if solved.target[dim] == number)
-        if dim == minus:
-            continue
-        if _fits_without(solved, group, at, dim):
+        if _fits_without(solved, group):
             result.append((at, dim, None))
     return result
 
 
-def _fits_without(solved: _Solved, group: _Group, at: int, dim: int) -> bool:
-    """All the others fit as they are: then the size of this one is not there by chance."""
-    rest = _groups([solved.source[n] for n in group.atoms if n != at], [solved.target[n] for n in group.dims if n != dim])
+def _fits_without(solved: _Solved, group: _Group) -> bool:
+    """Without the axes that have a size of their own on both sides the others fit as they are: then no size is there by chance."""
+    source, target = [solved.source[at] for at in group.atoms], [solved.target[dim] for dim in group.dims]
+    shared = {size for size in source if source.count(size) == 1 and target.count(size) == 1}
+    rest = _groups([size for size in source if size not in shared], [size for size in target if size not in shared])
     return rest is not None and all(part.plain for part in rest)
 
 

@@ -7,7 +7,7 @@ from typing import Union
 
 from nnlint.knowledge.notation import words
 from nnlint.trace.layout import Layout, broadcast, cat, einsum, matmul, some_size, stack
-from nnlint.trace.relabel import Atom, Axis, DerivedKey
+from nnlint.trace.relabel import PADDED, Atom, Axis, DerivedKey
 from nnlint.trace.size import Size
 
 Layouts = Union[Layout, tuple["Layouts", ...]]
@@ -24,6 +24,8 @@ UNKNOWN = _Unknown()
 
 def layout_of(op: str, inputs: Sequence[Union[Layout, None]], arguments: Mapping[str, object]) -> Union[Layouts, None]:
     """The layout of the output, or a tuple where there are several (an LSTM: `(output, (h_n, c_n))`).
+
+    Of `split`, `chunk` and `unbind` into parts of unknown number, the one layout is that of every part.
 
     `inputs` are the tensors in the order of the parameters (`linear`: input, then the weight if it is the function), for `cat`, `stack`
     and `einsum` the tensors alone; `arguments` are those of constructor and call by torch's parameter name (`dim`, `kernel_size`, `size`
@@ -173,14 +175,20 @@ def _window(
         return some_size(_primed(size))
     spare = padding * 2 - dilation * (kernel - 1) - 1
     if stride == 1:
-        return size + spare + 1
+        return size + (spare + 1)
     if (spare + stride) == 0 or (s is not None and spare.known is not None and 0 <= spare.known + s < s):
         return size // stride
     return _derived(size, "window", *parts, ceil)
 
 
-def _spatial(call: _Call, count: int, channels: Union[Size, None], resize: Callable[[int, Size], Size]) -> Layout:
-    """(batch, channels, spatial...) or the same without batch; `channels` None keeps them."""
+def _spatial(
+    call: _Call, count: int, channels: Union[Size, None], resize: Callable[[int, Size], Size], wide: Sequence[bool] = ()
+) -> Layout:
+    """(batch, channels, spatial...) or the same without batch; `channels` None keeps them.
+
+    An axis that a window `wide`r than one leaves as long as it was is taken to be longer than one itself.
+    """
+    several = list(wide) or [False] * count
     layout = call.tensor()
     rank = layout.rank
     if rank is None:
@@ -197,8 +205,8 @@ def _spatial(call: _Call, count: int, channels: Union[Size, None], resize: Calla
         after = resize(at, before)
         if after != before:
             axes[rank - count + at] = _new(after)
-        elif axis:
-            axes[rank - count + at] = axis if len(axis) > 1 else _new(after)
+        elif several[at] and len(axis) == 1:
+            axes[rank - count + at] = (Atom(after, mark=axis[0].mark, several=True),)
     return Layout(axes)
 
 
@@ -219,7 +227,8 @@ def _conv(count: int) -> Maker:
             pad = Size.of(0) if mode == "valid" else padding[at]
             return _window(size, kernel[at], stride[at], pad, dilation[at])
 
-        return _spatial(call, count, channels, resize)
+        wide = [k is not None and k.plural for k in kernel]
+        return _spatial(call, count, channels, resize, wide)
 
     return make
 
@@ -413,7 +422,7 @@ def _pad(call: _Call) -> Layout:
             continue
         known = isinstance(before, Size) and isinstance(after, Size)
         size = layout.size(-1 - at) + before + after if known and isinstance(before, Size) and isinstance(after, Size) else some_size()
-        layout = layout.replaced(-1 - at, size, padded=True)
+        layout = layout.replaced(-1 - at, size, PADDED)
     return layout
 
 
@@ -661,30 +670,33 @@ def _repeat_interleave(call: _Call) -> Layout:
     return Layout.unknown() if isinstance(dim, (_Unknown, list)) else call.tensor().repeat_interleave(call.size("repeats"), dim)
 
 
-def _chunk(call: _Call) -> Union[Layouts, None]:
+def _chunk(call: _Call) -> Layouts:
     dim = call.number("dim", 0)
-    return None if dim is None else call.tensor().chunk(call.size("chunks"), dim)
+    if dim is None:
+        return Layout.unknown()
+    return call.tensor().chunk(call.size("chunks"), dim) or call.tensor().narrow(dim)
 
 
-def _split(call: _Call) -> Union[Layouts, None]:
+def _split(call: _Call) -> Layouts:
     dim = call.number("dim", 0)
     name = next((n for n in ("split_size_or_sections", "split_size", "split_sizes") if n in call.arguments), "split_size")
     if dim is None:
-        return None
-    value = call.arguments.get(name)
-    if isinstance(value, (tuple, list)):
-        sizes = call.sizes(name)
-        return None if sizes is None else call.tensor().split([some_size() if size is None else size for size in sizes], dim)
-    return call.tensor().split(call.size(name), dim)
+        return Layout.unknown()
+    value: object = call.size(name)
+    if isinstance(call.arguments.get(name), (tuple, list)):
+        value = [some_size() if size is None else size for size in call.sizes(name) or ()] or None
+    made = call.tensor().split(value, dim) if isinstance(value, (Size, list)) else None
+    return made or call.tensor().narrow(dim)
 
 
-def _unbind(call: _Call) -> Union[Layouts, None]:
+def _unbind(call: _Call) -> Layouts:
     dim = call.number("dim", 0)
     layout = call.tensor()
-    if dim is None or layout.rank is None or not -layout.rank <= dim < layout.rank:
-        return None
-    number = layout.size(dim).known
-    return None if number is None else (layout.select(dim),) * number
+    if dim is None:
+        return Layout.unknown()
+    fits = layout.rank is not None and -layout.rank <= dim < layout.rank
+    number = layout.size(dim).known if fits else None
+    return layout.select(dim) if number is None else (layout.select(dim),) * number
 
 
 def _select(call: _Call) -> Layout:

@@ -185,6 +185,10 @@ class Size:
         return _size(other) - self
 
     def _sum(self, other: Size, sign: int, mark: str) -> Size:
+        if not other._terms:
+            return self
+        if not self._terms and sign > 0:
+            return other
         terms = dict(self._terms)
         for powers, number in other._terms.items():
             total = terms.get(powers, 0) + sign * number
