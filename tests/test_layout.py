@@ -439,6 +439,9 @@ def test_values_without_order() -> None:
     noise = layout_of("randn", [], {"size": (B, T, C)})
     assert isinstance(noise, Layout)
     assert verdict(noise, B, C, T) is None
+    tokens = layout_of("embedding", [layout_of("randint", [], {"size": (16, 14)})], {"embedding_dim": 8})
+    assert isinstance(tokens, Layout)
+    assert mistake(tokens, 14, 16, 8).kind == "swap"
     literal = layout_of("tensor", [], {"data": ((1, 2, 3), (4, 5, 6))})
     assert isinstance(literal, Layout)
     assert shape(literal) == (2, 3)

@@ -197,14 +197,15 @@ def _product(monos: Sequence[Mono]) -> Mono:
 
 
 def regrown(atoms: Sequence[Atom]) -> list[Atom]:
-    """The atoms with every complete run of siblings put back to what it was cut from."""
+    """The atoms with every complete run of siblings put back to what it was cut from; values without an order only as a whole tensor."""
     atoms = list(atoms)
+    whole = len(atoms)
     again = True
     while again:
         again = False
         for at, atom in enumerate(atoms):
             cut = atom.cut
-            if cut is None or atom.part or at + cut.parts > len(atoms):
+            if cut is None or atom.part or at + cut.parts > len(atoms) or (cut.made and cut.parts != whole):
                 continue
             if all(atoms[at + n].cut is cut and atoms[at + n].part == n for n in range(cut.parts)):
                 atoms[at : at + cut.parts] = cut.run
@@ -469,6 +470,8 @@ def _is_hidden(symbol: Symbol) -> bool:
 
 def _is_chosen(symbol: Symbol) -> bool:
     """A size that the program chose, rather than one that its data has."""
+    if isinstance(symbol.key, Size):
+        return all(_is_chosen(part) for part in symbol.key.symbols)
     return not isinstance(symbol.key, (AxisKey, DerivedKey))
 
 

@@ -198,6 +198,9 @@ class Size:
                 terms.pop(powers, None)
         if len(terms) > _TERM_LIMIT:
             return Size.symbol((mark, self, other), "...")
+        known = other.known
+        if known is not None and known < 0:
+            mark, other = ("-" if sign > 0 else "+"), Size.of(-known)
         return Size(terms, *_spell(self, mark, other, _SUM))
 
     def __mul__(self, other: IntLike) -> Size:
