@@ -120,6 +120,7 @@ class Hook(msgspec.Struct, frozen=True):
     grad: bool = True
     trained: bool = False  # the returned loss is backpropagated and stepped on
     batch: str = ""  # the parameter that receives a batch
+    module: str = ""  # the parameter that receives the module, the same for all hooks of an object
 
 
 class Dataset(msgspec.Struct, frozen=True):

@@ -295,6 +295,7 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
         made.cls = cls
     else:
         made = Instance(site, cls)
+    m.objects[cls.file.key, cls.node.at] = made
     if m.depth >= MAX_DEPTH or m.active.count(cls.node) >= 3:
         return made
     init = attributes.method(cls, "__init__")

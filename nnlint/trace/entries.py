@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
-from nnlint.trace import attributes, calls, modules
+from nnlint.trace import attributes, calls, hooks, modules
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import BudgetSpent, Machine
 from nnlint.trace.story import Story
@@ -29,7 +29,7 @@ def stories(program: Program, budget: int = 400_000) -> Iterator[Story]:
         if _is_script(file):
             story = m.begin(file.key, script=True)
             try:
-                modules.main(m, file)
+                story = modules.main(m, file)
             except BudgetSpent:
                 story.cut = True
             yield story
@@ -68,7 +68,7 @@ def _unreached(m: Machine, file: File) -> Iterator[Story]:
     if frame is None:
         return
     for value in list(frame.vars.values()):
-        if isinstance(value, ClassVal) and value.file is file and (file.key, value.node.at) not in m.visited:
+        if isinstance(value, ClassVal) and value.file is file and _has_more(m, value):
             story = m.begin(file.key, script=False)
             try:
                 _try_class(m, value)
@@ -93,12 +93,22 @@ def _open() -> Args:
     return args
 
 
+def _has_more(m: Machine, cls: ClassVal) -> bool:
+    """Whether a class was never used, or has hooks that only a framework calls."""
+    if (cls.file.key, cls.node.at) not in m.visited:
+        return True
+    return any((func.file.key, func.node.at) not in m.reached for func, _ in hooks.hooks(cls))
+
+
 def _try_class(m: Machine, cls: ClassVal) -> None:
-    """Make an object with its defaults and call what is public."""
+    """Let its framework run it, and call what is public; on an object that a script made, or else on one made with the defaults."""
     site = Site(cls.file.key, cls.node.at)
     args = Args()
     args.loose = True
-    made = calls.construct(m, cls, args, site)
+    known = m.objects.get((cls.file.key, cls.node.at))
+    made = known if known is not None else calls.construct(m, cls, args, site)
+    if isinstance(made, (Network, Instance)):
+        hooks.run(m, made, cls)
     if isinstance(made, Network):
         forward = attributes.method(cls, "forward")
         if forward is not None and (forward.file.key, forward.node.at) not in m.reached:

@@ -7,7 +7,7 @@ from typing import Union
 
 from nnlint.findings import Site
 from nnlint.knowledge.data import ITERABLES, LOADERS, RANGES
-from nnlint.knowledge.frameworks import BROADCASTS, DISTRIBUTED_AUTOGRAD, INITIALIZERS, METHOD_EFFECTS, SCALING_CONTEXTS
+from nnlint.knowledge.frameworks import BROADCASTS, DISTRIBUTED_AUTOGRAD, FRAMEWORKS, INITIALIZERS, METHOD_EFFECTS, SCALING_CONTEXTS
 from nnlint.knowledge.functions import FUNCTIONS
 from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
@@ -15,10 +15,10 @@ from nnlint.knowledge.names import GRAD_CONTEXTS, LIBRARIES
 from nnlint.knowledge.networks import CALLERS, COPIES, IN_TUPLE, NETWORK_FACTORIES, NETWORK_METHODS, NO_NETWORKS, WRAPPERS
 from nnlint.knowledge.optimizers import CLIPS, OPTIMIZER_FACTORIES, OPTIMIZERS, SCALERS, SCHEDULERS, WRAPPING_OPTIMIZERS
 from nnlint.knowledge.schema import Factory, Kind, Op
-from nnlint.trace import attributes, calls, collections, expressions, iteration, measures, networks, tensors, training
+from nnlint.trace import attributes, calls, collections, expressions, hooks, iteration, measures, networks, tensors, training
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
-from nnlint.trace.story import Zero
+from nnlint.trace.story import Copied, Zero
 from nnlint.trace.values import (
     FALSE,
     NONE,
@@ -73,10 +73,10 @@ def call(m: Machine, name: str, args: Args, site: Site) -> Value:
     if name in WRAPPERS:
         return args.get(0, WRAPPERS[name]) or Unknown()
     if name in COPIES:
-        return _copy(m, args.get(0, COPIES[name]), site)
+        return _copy(m, args.get(0, COPIES[name]), site, exact=name == "copy.deepcopy")
     found = _factory(name)
     if found is not None:
-        return _network(m, name, found, site)
+        return _network(m, name, found, args, site)
     if name in CALLERS and args.positional:
         inner_args = Args(list(args.positional[1:]), {k: v for k, v in args.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")})
         return m.each(args.positional[0], site, lambda one: calls.call(m, one, inner_args, site))
@@ -94,6 +94,8 @@ def call(m: Machine, name: str, args: Args, site: Site) -> Value:
         return Service(site, "context", name, dict(enumerate_args(args)))
     if name in INITIALIZERS:
         return _initialize(m, name, args, site)
+    if name in FRAMEWORKS:
+        hooks.supervise(m, name, args, site)
     if name in METHOD_EFFECTS:
         calls.escape(m, [value for value in args.values() if isinstance(value, Optimizer)], site)
         return Service(site, "framework", name, dict(enumerate_args(args)))
@@ -135,10 +137,13 @@ def _factory(name: str) -> Union[Factory, None]:
     return None
 
 
-def _network(m: Machine, name: str, factory: Factory, site: Site) -> Value:
+def _network(m: Machine, name: str, factory: Factory, args: Args, site: Site) -> Value:
     made = Network(site, name)
     made.factory = factory
     made.complete = False
+    made.loop = m.loop
+    weights = args.get(0, "pretrained") or args.keywords.get("weights")
+    made.loaded = "pretrained" in name or (weights is not None and not (isinstance(weights, Const) and not weights.value))
     if name in IN_TUPLE:
         items: list[Value] = [Unknown(), Unknown(), Unknown()]
         items[IN_TUPLE[name]] = made
@@ -146,15 +151,22 @@ def _network(m: Machine, name: str, factory: Factory, site: Site) -> Value:
     return made
 
 
-def _copy(m: Machine, value: Union[Value, None], site: Site) -> Value:
-    """A copy is another network of the same kind; copies of plain values are as good as the value."""
+def _copy(m: Machine, value: Union[Value, None], site: Site, exact: bool) -> Value:
+    """A copy is another network of the same kind, in the same mode if `exact`; copies of plain values are as good as the value."""
     if value is None:
         return Unknown()
-    return m.each(value, site, lambda one: _copied(m, one, site))
+    done: dict[int, Value] = {}
+    result = m.each(value, site, lambda one: _copied(m, one, site, done))
+    inner: set[int] = set()
+    for made in done.values() if exact else ():
+        # Outermost ones come first, and speak for their parts.
+        if isinstance(made, Network) and made.origin is not None and id(made) not in inner:
+            inner |= networks.parts(made).keys()
+            m.tell(Copied(site, made, made.origin))
+    return result
 
 
-def _copied(m: Machine, value: Value, site: Site, done: Union[dict[int, Value], None] = None) -> Value:
-    done = {} if done is None else done
+def _copied(m: Machine, value: Value, site: Site, done: dict[int, Value]) -> Value:
     if id(value) in done:
         return done[id(value)]
     if isinstance(value, Network):
@@ -162,6 +174,7 @@ def _copied(m: Machine, value: Value, site: Site, done: Union[dict[int, Value], 
         done[id(value)] = made
         made.cls, made.layer, made.loss, made.factory = value.cls, value.layer, value.loss, value.factory
         made.args, made.complete, made.loaded = dict(value.args), value.complete, value.loaded
+        made.origin, made.loop = value, m.loop
         made.items = None if value.items is None else [(key, _copied(m, part, site, done)) for key, part in value.items]
         for key, part in value.attrs.items():
             made.attrs[key] = _copied(m, part, site, done)

@@ -24,6 +24,10 @@ class BudgetSpent(Exception):
     """The run from one entry point took more steps than it is worth."""
 
 
+MAX_ITEMS = 64
+"""Longer lists are registries and logs, not layers: they are not joined item by item."""
+
+
 class Absent(Value):
     """Stands for an item that one branch added to a list and another did not."""
 
@@ -70,7 +74,7 @@ class Machine:
         self.budget = budget
         self.steps = budget
         self.namespaces: dict[str, Frame] = {}
-        self.loading: set[str] = set()
+        self.imported: dict[str, Story] = {}
         self.story = Story("", script=False)
         self.block = self.story.root
         self.loop: Union[Loop, None] = None
@@ -84,6 +88,7 @@ class Machine:
         self.warming = 0
         self.reached: set[tuple[str, int]] = set()
         self.visited: set[tuple[str, int]] = set()
+        self.objects: dict[tuple[str, int], Value] = {}
         self.quiet = 0
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
@@ -302,9 +307,14 @@ def join_slot(values: list[tuple[Facts, Any]]) -> Any:
 
 
 def _join_lists(values: list[tuple[Facts, list[Any]]]) -> list[Any]:
-    longest = max(len(items) for _, items in values)
+    longest = max((items for _, items in values), key=len)
+    if len(longest) > MAX_ITEMS:
+        return longest
     out: list[Any] = []
-    for index in range(longest):
+    for index, first in enumerate(longest):
+        if all(index < len(items) and items[index] is first for _, items in values):
+            out.append(first)
+            continue
         column = [(facts, items[index] if index < len(items) else ABSENT) for facts, items in values]
         named = next((entry for _, entry in column if isinstance(entry, tuple)), None)
         if named is None:
