@@ -741,6 +741,8 @@ def test_series_first_by_view() -> None:
     assert mistake(x, steps, None, 1).certain
     assert mistake(x, steps, count, 1).certain
     assert verdict(x, count, steps, 1) is None
+    # a row made a column by its own sizes
+    assert not mistake(x, steps, count).certain
 
 
 def test_time_distributed() -> None:

@@ -380,7 +380,7 @@ def _sizes(
             known = Size.of(1)
             for other in target:
                 known = known if other is None else known * other
-            result.append(total // known if known.known and total.known else Size.symbol(DerivedKey((total, known)), "-1"))
+            result.append(total // known if known.known and total.known else Size.symbol(DerivedKey((total, known)), "?"))
             continue
         elif not solved.target[at].one:
             left = [atom.size for atom in atoms]
@@ -459,7 +459,12 @@ def _relabelled(
     first_atom = next((at for at, part in enumerate(solved.source) if not part.one), 0)
     # channels put last by -1 may be one
     swapped_away = shape.kind == "swap" and minus == len(target) - 1 and solved.target[minus] != solved.source[first_atom]
-    certain = best == _NAMED or (best == _INFERRED and not swapped_away)
+    # (1, n) turned into (n, 1) by the numbers of its own shape
+    vector = (
+        shape.kind == "swap" and len(atoms) == len(target) == 2 and not any(_is_chosen(s) for part in solved.source for s in part.powers)
+    )
+    vector = vector and all(part.powers for part in solved.source)
+    certain = (best == _NAMED and not vector) or (best == _INFERRED and not swapped_away)
     return shape._replace(moved=tuple(sizes[dim] for dim in sorted(set(moved))), certain=certain)
 
 
