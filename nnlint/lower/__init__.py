@@ -29,7 +29,7 @@ def lower(text: str) -> Module:
     def work() -> Module:
         from nnlint.lower.tree import Lowering, parse
 
-        return Lowering(guarded=nesting.guarded).module(parse(text))
+        return Lowering(guarded=nesting.guarded).module(text, parse(text))
 
     return _run(work, nesting.frames)
 
@@ -48,7 +48,7 @@ def spans(text: str, wanted: Collection[int]) -> dict[int, Span]:
 
         module = parse(text)
         lowering = Lowering(guarded=nesting.guarded, recorded=True)
-        lowering.module(module)
+        lowering.module(text, module)
         return locate(text, module, {at: lowering.nodes[at] for at in wanted if 0 <= at < lowering.at})
 
     return _run(work, 60_000)  # the position provider recurses over the whole tree, long string concatenations included

@@ -31,7 +31,7 @@ _KINDS = {
 _BRACKETS = 200  # as CPython
 _PATTERN = 8  # libcst's time doubles or worse with each bracket of a `case`
 _CHAINED = 1_000
-_ELIFS = 20_000
+_ELIFS = 5_000
 _SAFE = 80
 
 
@@ -92,7 +92,7 @@ def measure(text: str) -> Nesting:
     elifs = text.count("elif")
     if elifs > _ELIFS:
         raise Unparsable(1, 1, DEEP)
-    return Nesting(deepest > _SAFE, 20_000 if deepest > _SAFE or elifs > _SAFE else 0)
+    return Nesting(deepest > _SAFE, 60_000 if deepest > _SAFE or elifs > _SAFE else 0)
 
 
 def shorten(text: str) -> str:

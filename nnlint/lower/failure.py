@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from libcst import CSTNode
 
 DEEP = "nested too deeply"
 
@@ -21,6 +25,14 @@ class Unparsable(Exception):
 
     def __str__(self) -> str:
         return f"{self.row}:{self.column}: {self.message}"
+
+
+class TooDeep(Exception):
+    """A node of the tree at which the records would get too deep."""
+
+    def __init__(self, node: CSTNode) -> None:
+        super().__init__(node)
+        self.node = node
 
 
 def explain(text: str, complaint: str) -> Unparsable:

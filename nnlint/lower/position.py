@@ -13,6 +13,7 @@ from nnlint.records import Span
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _COLON = re.compile(r"(?:[\s),\\]|#[^\r\n]*)*:")  # what may stand between the last expression of a header and its colon
+_WORD = re.compile(r"\s*(?=\w)")
 
 # What stands for a node that would be too long to show.
 _SHOWN: dict[type, Callable[..., cst.CSTNode]] = {
@@ -52,13 +53,27 @@ def locate(text: str, module: cst.Module, nodes: Mapping[int, cst.CSTNode]) -> d
         if kind in _LAST:
             last = _LAST[kind](node)
             found[at] = _header(rows, ranges[node], None if last is None else ranges[last])
+        elif isinstance(node, cst.CompFor):
+            found[at] = _clause(rows, ranges[node], ranges[node.ifs[-1].test if node.ifs else node.iter])
         else:
-            found[at] = _span(ranges[_SHOWN[kind](node) if kind in _SHOWN else node])
+            found[at] = _span(rows, ranges[_SHOWN[kind](node) if kind in _SHOWN else node])
     return found
 
 
-def _span(place: CodeRange) -> Span:
-    return Span(place.start.line, place.start.column + 1, place.end.line, place.end.column + 1)
+def _span(rows: list[str], place: CodeRange) -> Span:
+    start, end = place.start, place.end
+    if start == end:  # an empty tuple is nothing but its parentheses
+        closed = rows[end.line - 1].startswith(")", end.column)
+        return Span(start.line, max(start.column, 1), end.line, end.column + 1 + closed)
+    return Span(start.line, start.column + 1, end.line, end.column + 1)
+
+
+def _clause(rows: list[str], place: CodeRange, last: CodeRange) -> Span:
+    """From `for` to the last expression; libcst counts the white space before and the clauses behind as parts."""
+    row, column = place.start.line, place.start.column
+    while not (word := _WORD.match(rows[row - 1], column)):
+        row, column = row + 1, 0
+    return Span(row, word.end() + 1, last.end.line, last.end.column + 1)
 
 
 def _header(rows: list[str], place: CodeRange, last: CodeRange | None) -> Span:
