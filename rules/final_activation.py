@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nnlint.findings import Confidence, Remark, Report, Severity
+from nnlint.findings import Remark, Report, Severity
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import LossInput, likelihoods, loss_inputs
@@ -60,7 +60,7 @@ class FinalActivation(Rule):
     def check(self, story: Story) -> Iterator[Report]:
         for given in [*loss_inputs(story), *likelihoods(story)]:
             cut = [(producer, inner) for producer in given.producers for inner in _bounded(given, producer)]
-            whole = len({id(producer) for producer, _ in cut}) == len(given.producers)
+            confidence = given.confidence([producer for producer, _ in cut])
             for producer, inner in cut:
                 name = inner.tensor.op.name
                 regression = given.loss.wants is Wants.ANY
@@ -69,7 +69,7 @@ class FinalActivation(Rule):
                     message=f"`{name}` on the last layer{'' if inner is producer else f', before `{producer.tensor.op.name}`'}: {_why(given, producer, inner)}",
                     help=f"remove the `{name}` after the last layer",
                     trace=_way(given, producer, inner),
-                    confidence=Confidence.CERTAIN if whole else Confidence.SUSPECTED,
+                    confidence=confidence,
                     severity=Severity.WARNING if regression else None,
                 )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import e, exp, log, log1p
 
-from nnlint.findings import Confidence, Report, Severity
+from nnlint.findings import Report, Severity
 from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import loss_inputs
@@ -76,7 +76,7 @@ class SoftmaxBeforeLogitLoss(Rule):
                         help=f"give the loss the raw scores ({given.loss.name} applies {given.loss.activation or 'its own activation'} itself); "
                         f"use `{name}` only where probabilities are needed",
                         trace=given.trace(producer, f"`{name}` applied here"),
-                        confidence=Confidence.CERTAIN if len(activated) == len(given.producers) else Confidence.SUSPECTED,
+                        confidence=given.confidence(activated),
                     )
 
 

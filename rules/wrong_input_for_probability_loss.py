@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nnlint.findings import Confidence, Remark, Report, Severity
+from nnlint.findings import Remark, Report, Severity
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import LossInput, loss_inputs
@@ -69,7 +69,7 @@ class WrongInputForProbabilityLoss(Rule):
                     + ("" if lacking else f": {given.subject(producer)} `{name}`"),
                     help=_advice(given, producer),
                     trace=_way(given, producer, lacking),
-                    confidence=Confidence.CERTAIN if len(wrong) == len(given.producers) else Confidence.SUSPECTED,
+                    confidence=given.confidence(wrong),
                 )
 
 
@@ -110,5 +110,3 @@ def _advice(given: LossInput, producer: Producer) -> str:
 def _way(given: LossInput, producer: Producer, lacking: bool) -> tuple[Remark, ...]:
     first = "the scores are made here, and nothing follows" if lacking else f"`{producer.tensor.op.name}` applied here"
     return given.trace(producer, first)
-
-

@@ -8,7 +8,7 @@ from typing import Any, Union
 
 from nnlint import records as r
 from nnlint.findings import Site
-from nnlint.trace import attributes, calls, iteration, statements, tensors
+from nnlint.trace import attributes, calls, iteration, networks, statements, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Frame, Machine, joined
 from nnlint.trace.size import Size
@@ -91,7 +91,17 @@ def _call(m: Machine, node: r.Call, frame: Frame) -> Value:
         return calls.super_of(m, node, frame)
     func = evaluate(m, node.func, frame)
     args = arguments(m, node.args, frame)
+    if isinstance(func, Choice) and any(isinstance(part, Network) and part.loss is None for _, part in func.alternatives):
+        return m.each(func, site, lambda part: _one_of_networks(m, part, args, site))
     return m.each(func, site, lambda part: calls.call(m, part, args, site))
+
+
+def _one_of_networks(m: Machine, func: Value, args: Args, site: Site) -> Value:
+    """What is called in place of a network is one, even where it is not known which."""
+    result = calls.call(m, func, args, site)
+    if isinstance(func, Unknown) and isinstance(result, Unknown):
+        return networks.opaque(m, args, site)
+    return result
 
 
 def arguments(m: Machine, nodes: tuple[r.Arg, ...], frame: Frame) -> Args:

@@ -14,8 +14,10 @@ from nnlint.trace.machine import ABSENT, Frame, Machine
 from nnlint.trace.values import (
     Batches,
     Bound,
+    Choice,
     Const,
     DictVal,
+    Facts,
     Instance,
     Iterable,
     ListVal,
@@ -92,7 +94,10 @@ def element(m: Machine, value: Value, site: Site) -> Value:
         return choice([((), part) for part in parts])
     if isinstance(value, (ListVal, TupleVal)):
         present = [part for part in value.items if part is not ABSENT]
-        return choice([(((("item", value_id(value), index), True),), part) for index, part in enumerate(present)]) if present else Unknown()  # type: ignore[misc]
+        options: list[tuple[Facts, Value]] = [(((("item", value_id(value), index), True),), part) for index, part in enumerate(present)]
+        return _without_gaps(choice(options)) if present else Unknown()
+    if isinstance(value, Choice):
+        return choice([(facts, element(m, part, site)) for facts, part in value.alternatives])
     if isinstance(value, Service) and value.kind == "loader":
         dataset = value.args.get("dataset")
         batch = tensors.make(m, BATCH, site, (), {"dataset": dataset} if dataset is not None else {})
@@ -113,6 +118,14 @@ def element(m: Machine, value: Value, site: Site) -> Value:
         return Unknown()
     born = birth()
     return Unknown(("element", key_of(value), born), born=born)
+
+
+def _without_gaps(value: Value) -> Value:
+    """An item is one that is there."""
+    if not isinstance(value, Choice):
+        return value
+    left = [(facts, part) for facts, part in value.alternatives if part is not ABSENT]
+    return choice(left) if left else Unknown()
 
 
 def value_id(value: Value) -> Hashable:

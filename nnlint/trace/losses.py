@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Union
 
-from nnlint.findings import Remark, Site
+from nnlint.findings import Confidence, Remark, Site
 from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.trace.producers import Producer, classes, producers
-from nnlint.trace.story import Backward, LossCall, Story
+from nnlint.trace.story import Arms, Backward, Block, Loop, LossCall, Scope, Story
 from nnlint.trace.values import Network, Tensor, tensors_of
 
 
 class LossInput:
-    """One loss call whose input was followed to its producers."""
+    """One loss call whose input was followed to its producers: all of them, or all those in one network of several that may be the one.
 
-    __slots__ = ("call", "loss", "producers")
+    `rival` says that a setting decides between this loss and another one that wants something else.
+    """
 
-    def __init__(self, call: LossCall, found: list[Producer]) -> None:
+    __slots__ = ("call", "loss", "producers", "rival")
+
+    def __init__(self, call: LossCall, found: list[Producer], rival: bool = False) -> None:
         self.call = call
         self.loss: Loss = call.loss
         self.producers = found
+        self.rival = rival
+
+    def confidence(self, wrong: Collection[Producer]) -> Confidence:
+        """Certain where no way leads to this loss but the wrong ones, and the loss is the only one."""
+        whole = {id(producer) for producer in wrong} == {id(producer) for producer in self.producers}
+        return Confidence.CERTAIN if whole and not self.rival else Confidence.SUSPECTED
 
     @property
     def title(self) -> str:
@@ -62,9 +71,8 @@ def loss_inputs(story: Story) -> Iterator[LossInput]:
     """All loss calls of a story whose input is known; alternatives of another mode than that of the call are left out."""
     backwards = [event for event in story.events() if isinstance(event, Backward)]
     trained = {tensor.id for event in backwards for tensor in _graph(event)}
-    for event in story.events():
-        if not isinstance(event, LossCall):
-            continue
+    ways = list(_ways(story, story.root, (), ()))
+    for event, way in ways:
         found = producers(event.input)
         if found is None:
             continue
@@ -72,8 +80,74 @@ def loss_inputs(story: Story) -> Iterator[LossInput]:
         kept = [producer for producer in found if _of_mode(producer, training)]
         # What an exception handler leaves behind (no checkpoint to load) is a way that programs take.
         kept = [producer for producer in kept if producer.known or not _after_trying(producer)] or kept
-        if kept and all(producer.known for producer in kept):
-            yield LossInput(event, kept)
+        groups = _by_network(kept)
+        for group in groups:
+            if all(producer.known for producer in group):
+                rival = any(_rivals(event, way, other, its) for other, its in ways)
+                yield LossInput(event, group, rival or (len(groups) > 1 and _selected(event)))
+
+
+def _by_network(found: list[Producer]) -> list[list[Producer]]:
+    """Apart, where one of several networks is chosen: a mistake in one of them is none of the others."""
+    groups: dict[object, list[Producer]] = {}
+    for producer in found:
+        groups.setdefault(_network(producer), []).append(producer)
+    return [found] if None in groups else list(groups.values())
+
+
+def _network(producer: Producer) -> object:
+    """The network that the value was returned by last."""
+    for tensor in (*producer.path, producer.tensor):
+        if tensor.op.name == "returned":
+            for forward in tensor.seen:
+                if forward.site == tensor.site and any(part is tensor for part in tensors_of(forward.output or tensor)):
+                    return id(forward.network)
+        if tensor.op.name == "network":
+            return tensor.id
+    return None
+
+
+def _selected(event: LossCall) -> bool:
+    """Whether a setting decides that the loss is computed."""
+    return any(not (isinstance(key, tuple) and key[:1] in _CIRCUMSTANCES) for key, _ in event.facts)
+
+
+_CIRCUMSTANCES = (("training",), ("was training",), ("raised",), ("first round",))
+
+Way = tuple[tuple[Arms, int], ...]
+"""The arms that lead to an event and that a setting decides on: no mode, exception, or condition that changes from round to round."""
+
+
+def _ways(story: Story, block: Block, way: Way, loops: tuple[Loop, ...]) -> Iterator[tuple[LossCall, Way]]:
+    for item in block.items:
+        if isinstance(item, LossCall):
+            yield item, way
+        elif isinstance(item, Arms):
+            for index, (facts, arm) in enumerate(item.arms):
+                fixed = facts and all(_is_setting(story, key, loops) for key, _ in facts)
+                yield from _ways(story, arm, (*way, (item, index)) if fixed else way, loops)
+        elif isinstance(item, Loop):
+            yield from _ways(story, item.body, way, loops if item.once else (*loops, item))
+        elif isinstance(item, Scope):
+            yield from _ways(story, item.body, way, loops)
+
+
+def _is_setting(story: Story, key: object, loops: tuple[Loop, ...]) -> bool:
+    if isinstance(key, tuple) and key[:1] in _CIRCUMSTANCES:
+        return False
+    return not any(story.ages.get(key, 0) > loop.start for loop in loops)
+
+
+def _rivals(event: LossCall, way: Way, other: LossCall, its: Way) -> bool:
+    """Whether a setting decides between two losses that want different inputs and get the same."""
+    if other.loss.wants is event.loss.wants or not way or not its:
+        return False
+    apart = any(arms is others and index != position for arms, index in way for others, position in its)
+    return apart and bool({tensor.id for tensor in _origins(event)} & {tensor.id for tensor in _origins(other)})
+
+
+def _origins(event: LossCall) -> list[Tensor]:
+    return [producer.tensor for producer in producers(event.input) or ()]
 
 
 _LIKELIHOOD = Loss("log-likelihood", Wants.PROBABILITIES)

@@ -11,7 +11,7 @@ from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.networks import NETWORK_BASES
 from nnlint.knowledge.notation import default
 from nnlint.knowledge.schema import Kind, Op
-from nnlint.trace import attributes, calls, expressions, iteration, tensors
+from nnlint.trace import attributes, calls, expressions, iteration, measures, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Machine
 from nnlint.trace.story import Forward, Mode, Zero
@@ -60,6 +60,7 @@ def of_class(m: Machine, cls: ClassVal, site: Site) -> Network:
     """An object of a project class that is a network; library layers among its bases make it that kind of layer too."""
     made = Network(site, cls.name)
     made.cls = cls
+    made.loop = m.round
     for base in attributes.mro(cls):
         if isinstance(base, External):
             _adopt(made, base.name)
@@ -85,6 +86,7 @@ def _adopt(made: Network, name: str) -> None:
 def build(m: Machine, name: str, args: Args, site: Site) -> Network:
     """A layer, container or loss of a library."""
     made = Network(site, name)
+    made.loop = m.round
     _adopt(made, name)
     super_init(m, made, args, site)
     return made
@@ -151,6 +153,8 @@ def forward(m: Machine, net: Network, args: Args, site: Site) -> Value:
     event: Union[Forward, None] = None
     if outermost:
         event = _announce(m, net, args, site)
+        for tensor in [tensor for value in args.values() for tensor in tensors.tensors_of(value)]:
+            measures.written(m, tensor)
     m.networks.append(net)
     try:
         value = _apply(m, net, args, site)
@@ -158,9 +162,14 @@ def forward(m: Machine, net: Network, args: Args, site: Site) -> Value:
         m.networks.pop()
     if event is None:
         return value
+    event.moded = isinstance(value, Choice) and any(_by_mode(key) for facts, _ in value.alternatives for key, _ in facts)
     value = returned(m, value, event, site)
     event.output = value
     return value
+
+
+def _by_mode(key: object) -> bool:
+    return isinstance(key, tuple) and key[:1] == ("training",)
 
 
 def _announce(m: Machine, net: Network, args: Args, site: Site) -> Forward:
@@ -173,7 +182,7 @@ def _announce(m: Machine, net: Network, args: Args, site: Site) -> Forward:
         found = tensors.data_of(value)
         data |= found
         synthetic = synthetic and found <= {"synthetic"} and not isinstance(value, Unknown)
-    event = Forward(site, net, m.grad, frozenset(data), m.loop, synthetic)
+    event = Forward(site, net, m.grad, frozenset(data), m.round, synthetic)
     m.tell(event)
     m.forwards.append(event)
     return event
@@ -219,6 +228,11 @@ def _apply(m: Machine, net: Network, args: Args, site: Site) -> Value:
         return tensors.layer(m, net, args, site)
     if net.factory is None and "forward" in net.attrs:
         return calls.call(m, net.attrs["forward"], args, site)
+    return opaque(m, args, site, net)
+
+
+def opaque(m: Machine, args: Args, site: Site, net: Union[Network, None] = None) -> Tensor:
+    """What a network makes of its input where nothing is known of how."""
     made = tensors.make(m, NETWORK, site, tuple(args.values()), {}, module=net)
     made.exact = False
     return made
@@ -235,9 +249,7 @@ def _chain(m: Machine, net: Network, args: Args, site: Site) -> Value:
             continue
         value = m.each(part, site, lambda layer, value=value: _link(m, layer, value, site))  # type: ignore[misc]
     if not net.complete and not net.items:
-        made = tensors.make(m, NETWORK, site, tuple(args.values()), {}, module=net)
-        made.exact = False
-        return made
+        return opaque(m, args, site, net)
     return value
 
 
@@ -267,7 +279,8 @@ def method(m: Machine, net: Network, name: str, args: Args, site: Site) -> Value
     if name in ("forward", "__call__"):
         return forward(m, net, args, site)
     if name == "load_state_dict":
-        m.assign(net, "loaded", True)
+        if not (args.positional and _state(args.positional[0])):
+            m.assign(net, "loaded", True)
         return Unknown()
     if name in ("add_module", "register_module", "append", "extend", "insert", "pop", "update", "clear"):
         return _edit(m, net, name, args, site)
@@ -289,13 +302,21 @@ def method(m: Machine, net: Network, name: str, args: Args, site: Site) -> Value
         from nnlint.trace import training
 
         return training.owned_backward(m, net, args, site)
-    if name in ("state_dict", "buffers", "named_buffers"):
+    if name == "state_dict":
+        born = birth()
+        return Unknown(("state", net.id, born), born=born)
+    if name in ("buffers", "named_buffers"):
         return Unknown()
     born = birth()
     result = Unknown(("call", net.id, name, born), born=born)
     if m.grad and name.startswith(("forward", "loss", "encode", "decode", "predict")) and not (net.cls is not None and attributes.closed(net.cls)):
         return result
     return result
+
+
+def _state(value: Value) -> bool:
+    """The weights of another network of the program."""
+    return isinstance(value, Unknown) and isinstance(value.key, tuple) and value.key[:1] == ("state",)
 
 
 def _text(value: Value) -> str:
@@ -479,12 +500,13 @@ def parts(value: Value, seen: Union[dict[int, Value], None] = None) -> dict[int,
 def cares_about_mode(net: Value) -> Union[Network, None]:
     """A layer of the network that behaves differently in train and eval mode, if one is known."""
     for part in parts(net).values():
-        if isinstance(part, Network) and _sensitive(part):
+        if isinstance(part, Network) and sensitive(part):
             return part
     return None
 
 
-def _sensitive(net: Network) -> bool:
+def sensitive(net: Network) -> bool:
+    """Whether this very layer behaves differently in train and eval mode."""
     if "<mode>" in net.attrs:
         return True
     if net.factory is not None:

@@ -30,10 +30,11 @@ class Event:
 class Forward(Event):
     """A network was called from outside any network. `grad` is False under `no_grad`; `data` names the data that went in.
 
-    `judged` says that the output was compared with something: a loss, an arg max, a comparison.
+    `judged` says that a decision was made on the output (a loss, an arg max, a comparison), `scored` that it was held against a truth,
+    `dropped` that it was thrown away, `moded` that it is another thing in train mode than in eval mode.
     """
 
-    __slots__ = ("data", "grad", "judged", "loop", "network", "output", "synthetic")
+    __slots__ = ("data", "dropped", "grad", "judged", "loop", "moded", "network", "output", "scored", "synthetic")
 
     def __init__(self, site: Site, network: Value, grad: bool, data: frozenset[Hashable], loop: Union[Loop, None], synthetic: bool) -> None:
         super().__init__(site)
@@ -44,12 +45,15 @@ class Forward(Event):
         self.output: Union[Value, None] = None
         self.synthetic = synthetic
         self.judged = False
+        self.scored = False
+        self.dropped = False
+        self.moded = False
 
 
 class LossCall(Event):
-    """A loss was computed. `source` is the module that applied it, if any."""
+    """A loss was computed. `source` is the module that applied it, if any; `facts` are the conditions under which it was."""
 
-    __slots__ = ("grad", "input", "loss", "output", "source", "target")
+    __slots__ = ("facts", "grad", "input", "loss", "output", "source", "target")
 
     def __init__(self, site: Site, loss: Loss, input: Value, target: Union[Value, None], output: Tensor, source: Union[Network, None]) -> None:
         super().__init__(site)
@@ -59,6 +63,7 @@ class LossCall(Event):
         self.output = output
         self.grad = True
         self.source = source
+        self.facts: Facts = ()
 
 
 class Backward(Event):
@@ -129,6 +134,17 @@ class ModeRead(Event):
         super().__init__(site)
         self.network = network
         self.key = key
+
+
+class Copied(Event):
+    """`made` is a copy of `source` as it was: weights and modes."""
+
+    __slots__ = ("made", "source")
+
+    def __init__(self, site: Site, made: Network, source: Network) -> None:
+        super().__init__(site)
+        self.made = made
+        self.source = source
 
 
 class Escape(Event):
@@ -213,7 +229,7 @@ class Loop:
     `once` marks one unrolled round: it does not repeat. An `endless` one is left by its exits alone.
     """
 
-    __slots__ = ("batches", "body", "data", "endless", "once", "parent", "site", "start")
+    __slots__ = ("batches", "body", "calls", "data", "endless", "once", "parent", "site", "start")
 
     def __init__(self, site: Site, parent: Union[Loop, None], data: Hashable, batches: bool) -> None:
         self.site = site
@@ -224,6 +240,19 @@ class Loop:
         self.start = 0
         self.once = False
         self.endless = False
+        self.calls: tuple[Site, ...] = ()
+
+    @property
+    def key(self) -> Hashable:
+        """All rounds of one unrolled loop have the same."""
+        return (self.site, self.calls, self.parent.key if self.parent is not None else None) if self.once else id(self)
+
+    def around(self) -> Iterator[Loop]:
+        """This loop and those that it stands in, innermost first."""
+        loop: Union[Loop, None] = self
+        while loop is not None:
+            yield loop
+            loop = loop.parent
 
 
 class Scope:

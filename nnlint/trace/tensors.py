@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from nnlint.findings import Site
-from nnlint.knowledge.functions import ATTRIBUTES, METHODS, PAIR_WITH_DIM
+from nnlint.knowledge.functions import ARRAY_METHODS, ATTRIBUTES, METHODS, PAIR_WITH_DIM
 from nnlint.knowledge.schema import Kind, Loss, Op
 from nnlint.trace import measures
 from nnlint.trace.arguments import Args
@@ -76,15 +76,28 @@ def make(
     if not m.grad:
         tensor.networks = frozenset()
         tensor.forwards = frozenset()
-    if op.kind in (Kind.DECISION, Kind.LOSS):
-        for forward in tensor.seen:
-            forward.judged = True
+    if op.kind in (Kind.DECISION, Kind.LOSS) or op.name == "sub":
+        _judge(m, tensor)
     return tensor
+
+
+def _judge(m: Machine, tensor: Tensor) -> None:
+    """Tell the network calls that a decision was made on their output, or that it was held against something else: a truth."""
+    given = [part for value in tensor.inputs for part in tensors_of(value)]
+    loss = tensor.op.kind is Kind.LOSS
+    unknown = tensor.op is COMPARE and any(isinstance(value, Unknown) for value in tensor.inputs)
+    for forward in tensor.seen:
+        scored = loss or unknown or any(forward not in other.seen and other.data for other in given)
+        forward.scored = forward.scored or scored
+        forward.judged = forward.judged or scored or tensor.op.kind is Kind.DECISION
+    if loss and m.networks and m.forwards:
+        # Computed by the network itself, before its output is known.
+        m.forwards[-1].judged = m.forwards[-1].scored = True
 
 
 def source(m: Machine, op: Op, site: Site, args: dict[str, Value], data: Hashable) -> Tensor:
     """A tensor that comes from outside: `data` names where from ("synthetic" for random and constant ones)."""
-    tensor = make(m, op, site, (), args, layout=measures.of_source(op, args))
+    tensor = make(m, op, site, (), args, layout=measures.of_source(m, op, args))
     tensor.data = frozenset({data})
     return tensor
 
@@ -151,14 +164,17 @@ def apply(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], s
 def _several(
     m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site, owner: Union[Network, None], layouts: Any
 ) -> Value:
-    count = args.get("chunks") if op.name == "chunk" else None
-    if isinstance(count, Const) and isinstance(count.value, int) and 0 < count.value <= 16:
-        return TupleVal(tuple(make(m, op, site, inputs, args, owner, measures.pick(layouts, index)) for index in range(count.value)))
-    sizes = args.get("split_size")
-    if op.name == "split" and isinstance(sizes, (TupleVal, ListVal)) and not (isinstance(sizes, ListVal) and sizes.growing):
-        return TupleVal(tuple(make(m, op, site, inputs, args, owner, measures.pick(layouts, index)) for index in range(len(sizes.items))))
+    parts = args.get("split_size_or_sections", args.get("split_size", args.get("split_sizes"))) if op.name == "split" else args.get("chunks")
+    count: Union[int, None] = None
+    if isinstance(parts, (TupleVal, ListVal)) and not (isinstance(parts, ListVal) and parts.growing):
+        count = len(parts.items)
+    elif op.name == "chunk" and isinstance(parts, Const) and isinstance(parts.value, int) and 0 < parts.value <= 16:
+        count = parts.value
+    if count is not None:
+        known = layouts if isinstance(layouts, tuple) and len(layouts) == count else (measures.pick(layouts, 0),) * count
+        return TupleVal(tuple(make(m, op, site, inputs, args, owner, part) for part in known))
     # Unpacking or indexing gives pieces that are all alike.
-    return make(m, Op(op.name, op.kind, op.params), site, inputs, args, owner, measures.unknown())
+    return make(m, Op(op.name, op.kind, op.params), site, inputs, args, owner, measures.pieces(measures.pick(layouts, 0)))
 
 
 def _notice_mode(m: Machine, op: Op, args: dict[str, Value]) -> None:
@@ -247,6 +263,7 @@ def loss(m: Machine, spec: Loss, args: Args, site: Site, owner: Union[Network, N
     output = make(m, Op(spec.name, Kind.LOSS, spec.params), site, inputs, options)
     event = LossCall(site, spec, given, target, output, owner)
     event.grad = m.grad
+    event.facts = tuple(m.facts.items())
     m.tell(event)
     return output
 
@@ -269,10 +286,12 @@ def method(m: Machine, tensor: Tensor, name: str, args: Args, site: Site) -> Val
     if name == "__getitem__" and args.positional:
         return item(m, tensor, [args.positional[0]], site)
     op = METHODS.get(name)
+    if op is None or (name in ARRAY_METHODS and ("axis" in args.keywords or (name == "transpose" and len(args.positional) != 2 and not args.keywords))):
+        op = ARRAY_METHODS.get(name)
     if op is not None:
-        if op.kind is Kind.SOURCE:
-            return source(m, op, site, {}, "synthetic")
         named = args.named(op.params, op.rest)
+        if op.kind is Kind.SOURCE:
+            return source(m, op, site, named, "synthetic")
         others = [value for value in named.values() if tensors_of(value)]
         return apply(m, op, [tensor, *others], named, site)
     if name in _QUESTIONS:
