@@ -12,6 +12,7 @@ from nnlint.trace import attributes, expressions, statements, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Frame, Machine
 from nnlint.trace.values import (
+    MAX_ALTERNATIVES,
     Batches,
     Bound,
     Choice,
@@ -31,6 +32,7 @@ from nnlint.trace.values import (
     Value,
     birth,
     choice,
+    conjunction,
     key_of,
 )
 
@@ -97,7 +99,7 @@ def element(m: Machine, value: Value, site: Site) -> Value:
         options: list[tuple[Facts, Value]] = [(((("item", value_id(value), index), True),), part) for index, part in enumerate(present)]
         return _without_gaps(choice(options)) if present else Unknown()
     if isinstance(value, Choice):
-        return choice([(facts, element(m, part, site)) for facts, part in value.alternatives])
+        return choice(_unlike([(facts, element(m, part, site)) for facts, part in value.alternatives]))
     if isinstance(value, Service) and value.kind == "loader":
         dataset = value.args.get("dataset")
         batch = tensors.make(m, BATCH, site, (), {"dataset": dataset} if dataset is not None else {})
@@ -126,6 +128,18 @@ def _without_gaps(value: Value) -> Value:
         return value
     left = [(facts, part) for facts, part in value.alternatives if part is not ABSENT]
     return choice(left) if left else Unknown()
+
+
+def _unlike(options: list[tuple[Facts, Value]]) -> list[tuple[Facts, Value]]:
+    """Where there are too many, one of the networks that one line made."""
+    flat: list[tuple[Facts, Value]] = []
+    for outer, value in options:
+        for inner, part in value.alternatives if isinstance(value, Choice) else (((), value),):
+            facts = conjunction(outer, inner)
+            flat += [(facts, part)] if facts is not None else []
+    if len(flat) <= MAX_ALTERNATIVES:
+        return options
+    return list({(part.site, part.name) if isinstance(part, Network) else id(part): (facts, part) for facts, part in flat}.values())
 
 
 def value_id(value: Value) -> Hashable:

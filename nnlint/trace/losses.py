@@ -84,7 +84,7 @@ def loss_inputs(story: Story) -> Iterator[LossInput]:
         for group in groups:
             if all(producer.known for producer in group):
                 rival = any(_rivals(event, way, other, its) for other, its in ways)
-                yield LossInput(event, group, rival or (len(groups) > 1 and _selected(event)))
+                yield LossInput(event, group, rival or (len(groups) > 1 and bool(way)))
 
 
 def _by_network(found: list[Producer]) -> list[list[Producer]]:
@@ -105,11 +105,6 @@ def _network(producer: Producer) -> object:
         if tensor.op.name == "network":
             return tensor.id
     return None
-
-
-def _selected(event: LossCall) -> bool:
-    """Whether a setting decides that the loss is computed."""
-    return any(not (isinstance(key, tuple) and key[:1] in _CIRCUMSTANCES) for key, _ in event.facts)
 
 
 _CIRCUMSTANCES = (("training",), ("was training",), ("raised",), ("first round",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Union
 
@@ -13,10 +14,11 @@ from nnlint.trace.values import (
     Choice,
     ClassVal,
     Facts,
+    Obj,
     Unknown,
     Value,
+    birth,
     choice,
-    conjunction,
 )
 
 
@@ -78,6 +80,7 @@ class Machine:
         self.story = Story("", script=False)
         self.block = self.story.root
         self.loop: Union[Loop, None] = None
+        self.round: Union[Loop, None] = None
         self.facts: dict[Hashable, bool] = {}
         self.journal: list[tuple[Any, Any, Any]] = []
         self.depth = 0
@@ -92,6 +95,7 @@ class Machine:
         self.quiet = 0
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
+        self.tried: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
 
     # --- the story -------------------------------------------------------------------------------------------------
@@ -100,7 +104,7 @@ class Machine:
         """Start the story of one entry point with a fresh budget."""
         self.story = Story(entry, script)
         self.block = self.story.root
-        self.loop = None
+        self.loop = self.round = None
         self.facts = {}
         self.journal = []
         self.depth = 0
@@ -110,13 +114,13 @@ class Machine:
         self.networks = []
         self.warming = 0
         self.forwards = []
-        self.steps = self.budget
+        self.steps = self.budget if script else self.budget // 20
         return self.story
 
     def tell(self, event: Event) -> None:
         event.calls = self.calls
         if isinstance(event, (Backward, Step)):
-            event.loop = self.loop
+            event.loop = self.round
         self.block.items.append(event)
 
     def spend(self) -> None:
@@ -169,6 +173,7 @@ class Machine:
                 self.facts = before
             return [(taken[0][0], result)]
         node = Arms(site)
+        start = birth()
         outer_block, outer_facts, outer_journal, outer_grad = self.block, self.facts, self.journal, self.grad
         results: list[tuple[Facts, Result]] = []
         deltas: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]], bool]] = []
@@ -190,15 +195,16 @@ class Machine:
         falling = [(facts, delta) for facts, delta, falls in deltas if falls]
         if not falling and deltas:
             falling = [deltas[-1][:2]]
-        self._join(falling)
+        self._join(falling, start)
         if len(falling) == 1 and len(deltas) > 1:
             self.facts = {**outer_facts, **dict(falling[0][0])}
         return results
 
     def possible(self, facts: Facts) -> bool:
-        return conjunction(tuple(self.facts.items()), facts) is not None if facts else True
+        known = self.facts
+        return all(known.get(key, decided) is decided for key, decided in facts)
 
-    def _join(self, falling: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]]]]) -> None:
+    def _join(self, falling: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]]]], start: int) -> None:
         slots: dict[tuple[int, Any], tuple[Any, Any]] = {}
         for _, delta in falling:
             for slot, (container, key, _) in delta.items():
@@ -206,6 +212,9 @@ class Machine:
         for slot, (container, key) in slots.items():
             current = self._read(container, key)
             values = [(facts, delta[slot][2] if slot in delta else current) for facts, delta in falling]
+            if isinstance(container, Obj) and container.id > start:
+                # Only the arm that made an object knows it.
+                values = [(facts, delta[slot][2]) for facts, delta in falling if slot in delta]
             joined = join_slot(values)
             if joined is not current:
                 self.journal.append((container, key, current))
@@ -217,8 +226,7 @@ class Machine:
         """A choice, as far as the present conditions leave it open."""
         if not isinstance(value, Choice) or not self.facts:
             return value
-        known = tuple(self.facts.items())
-        left = [(facts, part) for facts, part in value.alternatives if conjunction(known, facts) is not None]
+        left = [(facts, part) for facts, part in value.alternatives if self.possible(facts)]
         if len(left) == len(value.alternatives) or not left:
             return value
         return choice(left)

@@ -51,9 +51,9 @@ class Forward(Event):
 
 
 class LossCall(Event):
-    """A loss was computed. `source` is the module that applied it, if any; `facts` are the conditions under which it was."""
+    """A loss was computed. `source` is the module that applied it, if any."""
 
-    __slots__ = ("facts", "grad", "input", "loss", "output", "source", "target")
+    __slots__ = ("grad", "input", "loss", "output", "source", "target")
 
     def __init__(self, site: Site, loss: Loss, input: Value, target: Union[Value, None], output: Tensor, source: Union[Network, None]) -> None:
         super().__init__(site)
@@ -63,7 +63,6 @@ class LossCall(Event):
         self.output = output
         self.grad = True
         self.source = source
-        self.facts: Facts = ()
 
 
 class Backward(Event):

@@ -263,7 +263,6 @@ def loss(m: Machine, spec: Loss, args: Args, site: Site, owner: Union[Network, N
     output = make(m, Op(spec.name, Kind.LOSS, spec.params), site, inputs, options)
     event = LossCall(site, spec, given, target, output, owner)
     event.grad = m.grad
-    event.facts = tuple(m.facts.items())
     m.tell(event)
     return output
 
