@@ -12,7 +12,7 @@ from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.names import public
 from nnlint.knowledge.optimizers import OPTIMIZERS
-from nnlint.trace import calls, iteration, library, measures, modules, networks, tensors
+from nnlint.trace import calls, iteration, library, measures, modules, networks, tensors, training
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Machine
 from nnlint.trace.story import GradUse, ModeRead, Zero
@@ -247,6 +247,8 @@ def put(m: Machine, owner: Value, name: str, value: Value, site: Site) -> None:
     if isinstance(owner, Params) and name == "grad":
         m.tell(_graded(owner, value, site))
         return
+    if isinstance(owner, Params) and name == "data":
+        training.rewritten(m, owner)
     if isinstance(owner, (Params, GradVal)):
         return
     if isinstance(owner, Tensor):
@@ -293,6 +295,8 @@ def put_item(m: Machine, owner: Value, index: list[Any], value: Value, site: Sit
         m.assign(owner, "items", items)
     elif isinstance(owner, Network) and owner.items is not None:
         _put_layer(m, owner, key, value)
+    elif isinstance(owner, Tensor):
+        measures.written(m, owner)
     elif isinstance(owner, Instance):
         setter = method(owner.cls, "__setitem__")
         if setter is not None:

@@ -296,7 +296,10 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
     else:
         made = Instance(site, cls)
     m.objects[cls.file.key, cls.node.at] = made
-    if m.depth >= MAX_DEPTH or m.active.count(cls.node) >= 3:
+    if m.depth >= MAX_DEPTH or m.active.count(cls.node) >= 3 or (isinstance(made, Network) and _tried(m, cls)):
+        if isinstance(made, Network):
+            made.hollow = True
+            made.complete = False
         return made
     init = attributes.method(cls, "__init__")
     if init is None:
@@ -310,6 +313,17 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
         m.networks = kept
         m.active.pop()
     return made
+
+
+ENOUGH = 3
+
+
+def _tried(m: Machine, cls: ClassVal) -> bool:
+    """Where no script runs, a class that was built a few times already shows nothing new."""
+    if m.story.script:
+        return False
+    m.tried[(cls.file.key, cls.node.at)] += 1
+    return m.tried[(cls.file.key, cls.node.at)] > ENOUGH
 
 
 def _fields(m: Machine, made: Union[Network, Optimizer, Instance], cls: ClassVal, args: Args, site: Site) -> None:

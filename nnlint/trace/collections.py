@@ -7,7 +7,7 @@ from typing import Any
 from nnlint.findings import Site
 from nnlint.trace import attributes, iteration
 from nnlint.trace.arguments import Args
-from nnlint.trace.machine import Machine
+from nnlint.trace.machine import MAX_ITEMS, Machine
 from nnlint.trace.values import NONE, Const, DictVal, ListVal, TupleVal, Unknown, Value, choice, key_of, same
 
 
@@ -30,6 +30,10 @@ def _list(m: Machine, receiver: ListVal, name: str, args: Args, site: Site) -> V
     first = args.positional[0] if args.positional else None
     if name in ("append", "appendleft", "add") and first is not None:
         items = [first, *receiver.items] if name == "appendleft" else [*receiver.items, first]
+        if len(items) > MAX_ITEMS:
+            if not receiver.growing:
+                m.assign(receiver, "growing", True)
+            return NONE
         m.assign(receiver, "items", items)
         if m.loop is not None and receiver.id < m.loop.start and len(items) > 2:
             m.assign(receiver, "growing", True)

@@ -348,9 +348,10 @@ def conditions(m: Machine, value: Value, decided: bool) -> Facts:
     if isinstance(found, bool):
         return ()
     key, polarity, born = found
-    m.story.ages[key] = born
-    if counts(key):
-        m.story.counters.add(key)
+    if key not in m.story.ages:
+        m.story.ages[key] = born
+        if counts(key):
+            m.story.counters.add(key)
     facts: list[tuple[Hashable, bool]] = [(key, decided is polarity)]
     if isinstance(key, tuple) and key and key[0] in ("and", "or") and (decided is polarity) is (key[0] == "and"):
         for part, part_polarity, age in key[1:]:

@@ -8,7 +8,7 @@ from typing import Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.frameworks import FRAMEWORKS, HOOKS
-from nnlint.knowledge.schema import Factory, Framework, Hook
+from nnlint.knowledge.schema import Factory, Hook
 from nnlint.trace import attributes, calls, iteration, networks, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine

@@ -117,6 +117,10 @@ class Layout:
 
         return Layout(map(own, self.prefix), self.hidden, map(own, self.tail), self.start, self.end, self.packed)
 
+    @property
+    def is_settled(self) -> bool:
+        return all(atom.cut is None or not atom.cut.made for axis in (*self.prefix, *self.tail) for atom in axis)
+
     def copied(self) -> Layout:
         """Another tensor of the same sizes."""
 

@@ -141,7 +141,7 @@ def _network(m: Machine, name: str, factory: Factory, args: Args, site: Site) ->
     made = Network(site, name)
     made.factory = factory
     made.complete = False
-    made.loop = m.loop
+    made.loop = m.round
     weights = args.get(0, "pretrained") or args.keywords.get("weights")
     made.loaded = "pretrained" in name or (weights is not None and not (isinstance(weights, Const) and not weights.value))
     if name in IN_TUPLE:
@@ -174,7 +174,7 @@ def _copied(m: Machine, value: Value, site: Site, done: dict[int, Value]) -> Val
         done[id(value)] = made
         made.cls, made.layer, made.loss, made.factory = value.cls, value.layer, value.loss, value.factory
         made.args, made.complete, made.loaded = dict(value.args), value.complete, value.loaded
-        made.origin, made.loop = value, m.loop
+        made.origin, made.loop = value, m.round
         made.items = None if value.items is None else [(key, _copied(m, part, site, done)) for key, part in value.items]
         for key, part in value.attrs.items():
             made.attrs[key] = _copied(m, part, site, done)
@@ -373,7 +373,10 @@ def _dict(m: Machine, args: Args, site: Site) -> Value:
 
 
 def _len(m: Machine, args: Args, site: Site) -> Value:
-    value = m.settle(args.positional[0]) if args.positional else Unknown()
+    return m.each(args.positional[0], site, lambda one: _length(m, one, site)) if args.positional else Unknown()
+
+
+def _length(m: Machine, value: Value, site: Site) -> Value:
     known = iteration.items(m, value)
     if known is not None:
         return Const(len(known))

@@ -8,7 +8,7 @@ from typing import Any, Union
 from nnlint.findings import Site
 from nnlint.knowledge.schema import Kind, Op
 from nnlint.trace import expressions
-from nnlint.trace.layout import Layout
+from nnlint.trace.layout import Layout, some_size
 from nnlint.trace.machine import Machine
 from nnlint.trace.shapes import UNKNOWN, layout_of
 from nnlint.trace.size import Size
@@ -88,19 +88,25 @@ def pick(made: Any, index: int) -> Union[Layout, None]:
     return made if index == 0 else None
 
 
-def argument(value: Value) -> object:
+def pieces(piece: Union[Layout, None]) -> Layout:
+    """A sequence of tensors that are alike, as one tensor with an axis more in front."""
+    return Layout.unknown() if piece is None else piece.unsqueeze(0).replaced(0, some_size())
+
+
+def argument(m: Machine, value: Value) -> object:
     """A value as the algebra takes it: a size, a number, a flag, a tuple of these, or `UNKNOWN`."""
+    value = m.settle(value)
     if isinstance(value, Const):
         return value.value
     if isinstance(value, (SizeVal, Unknown)):
         return expressions.to_size(value) or UNKNOWN
     if isinstance(value, TupleVal):
-        return tuple(argument(item) for item in value.items)
+        return tuple(argument(m, item) for item in value.items)
     if isinstance(value, ListVal):
-        return UNKNOWN if value.growing else tuple(argument(item) for item in value.items)
+        return UNKNOWN if value.growing else tuple(argument(m, item) for item in value.items)
     if isinstance(value, Shape):
         known = all_sizes(value)
-        return UNKNOWN if known is None else tuple(argument(item) for item in known)
+        return UNKNOWN if known is None else tuple(argument(m, item) for item in known)
     return UNKNOWN
 
 
@@ -115,31 +121,66 @@ def _flat(value: object) -> object:
     return value
 
 
-def arguments(args: Mapping[str, Value]) -> dict[str, object]:
+_NUMPY = {
+    "axis": "dim", "axes": "dims", "keepdims": "keepdim", "newshape": "shape", "reps": "dims", "num": "steps", "stop": "end",
+    "object": "data", "N": "n", "M": "m", "subscripts": "equation",
+}  # fmt: skip
+"""What numpy calls the parameters that torch has too."""
+
+
+def arguments(m: Machine, args: Mapping[str, Value]) -> dict[str, object]:
     """Arguments by name, as the algebra takes them."""
     out: dict[str, object] = {}
     for name, value in args.items():
-        known = argument(value)
-        out[name] = _flat(known) if name in ("shape", "size", "sizes", "dims") else known
+        name = _NUMPY.get(name, name)
+        known = argument(m, value)
+        out[name] = _flat(known) if name in ("shape", "size", "sizes", "dims", "repeats") else known
     return out
 
 
-def of_source(op: Op, args: Mapping[str, Value]) -> Layout:
+def of_source(m: Machine, op: Op, args: Mapping[str, Value]) -> Layout:
     """The layout of a tensor that comes from outside."""
-    given = [item.layout for value in args.values() for item in tensors_of(value)[:1]]
-    known = arguments(args)
-    if op.name in ("tensor", "as_tensor", "asarray") and not given and not isinstance(known.get("data"), (tuple, int, float)):
-        return Layout.unknown()
-    made = layout_of(op.name, given, known)
+    known = arguments(m, args)
+    if op.name in _LITERALS:
+        return _literal(m, next(iter(args.values()), Unknown()))
+    made = layout_of(op.name, [item.layout for value in args.values() for item in tensors_of(value)[:1]], known)
     return made if isinstance(made, Layout) else Layout.unknown()
+
+
+_LITERALS = frozenset({"tensor", "as_tensor", "asarray"})
+
+
+def _literal(m: Machine, data: Value) -> Layout:
+    """`torch.tensor(data)`: a copy of one tensor, a stack of several, or numbers."""
+    data = m.settle(data)
+    inner = _layout(data)
+    if inner is not None:
+        return inner
+    if isinstance(data, (TupleVal, ListVal)) and data.items:
+        parts = [_layout(item) for item in data.items]
+        if any(part is not None for part in parts):
+            count = Size.symbol(("length", data.id), "length") if isinstance(data, ListVal) and data.growing else None
+            made = layout_of("stack", parts, {} if count is None else {"count": count})
+            return made if isinstance(made, Layout) else Layout.unknown()
+    known = argument(m, data)
+    made = layout_of("tensor", [], {"data": known}) if isinstance(known, (tuple, int, float)) else None
+    return made if isinstance(made, Layout) else Layout.unknown()
+
+
+def written(m: Machine, tensor: Tensor) -> None:
+    """Values were written into a tensor, or a network is given it: from here on its axes mean something."""
+    if tensor.layout is not None and not tensor.layout.is_settled:
+        m.assign(tensor, "layout", tensor.layout.settled())
 
 
 def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site) -> Any:
     """The layout or layouts that an operation makes; a view that re-labels axes is told."""
     layouts, count = _inputs(op, inputs)
-    known = arguments(args)
+    known = arguments(m, args)
     if op.name in _VIEWS:
         return _view(m, op, inputs, layouts, known, site)
+    if op.name in _LITERALS:
+        return _literal(m, inputs[0])
     if count is not None:
         known["count"] = count
     if op.name == "flatten" and op.params[:1] == ("start_dim",) and "start_dim" not in known and not op.many:

@@ -1,25 +1,29 @@
-"""Training and evaluation mode of one network along all ways through a story."""
+"""Training and evaluation mode of each layer that cares, along all ways through a story."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Union
 
 from nnlint.findings import Site
-from nnlint.trace.networks import cares_about_mode, parts
-from nnlint.trace.story import Arms, Backward, Block, Escape, Event, Forward, Loop, Mode, ModeRead, Step, Story
-from nnlint.trace.training import held
+from nnlint.trace.networks import parts, sensitive
+from nnlint.trace.roles import EVALUATES, TRAINS, Roles
+from nnlint.trace.story import Arms, Block, Copied, Escape, Event, Forward, Loop, Mode, ModeRead, Story
 from nnlint.trace.typestate import Walk
 from nnlint.trace.values import Facts, Network, Unknown, Value
 
 TRAIN, EVAL, UNKNOWN = "train", "eval", "unknown"
+USED, EVALUATED, CHOSEN = "used", "evaluated", "chosen"
 
 
 class Switched(NamedTuple):
-    """The mode, the switch that set it, and whether an evaluation ran since."""
+    """The mode of a layer, the switch that set it, and what came since: it was trained (`USED`), an evaluation ran (`EVALUATED`), or it
+    was trained in eval mode without one, which is a choice (`CHOSEN`). `trained` is for ever."""
 
     mode: str
     site: Union[Site, None] = None
-    evaluated: bool = False
+    since: str = ""
+    trained: bool = False
 
 
 class Evaluation(NamedTuple):
@@ -41,139 +45,176 @@ class Training(NamedTuple):
 
 
 class Modes:
-    """The automaton of one network."""
+    """The automaton of one layer, and of all others that the same events reach."""
 
-    def __init__(self, story: Story, network: Network, roles: Roles) -> None:
-        self.story = story
-        self.network = network
-        self.inside = frozenset(parts(network))
+    def __init__(self, layer: Network, reach: Reach, roles: Roles) -> None:
+        self.layer = layer
+        self.reach = reach
         self.roles = roles
+        self.studies = any(forward in roles.trained for forward in reach.forwards if reach.covers(forward.network, layer))
         self.evaluations: dict[Forward, Switched] = {}
         self.trainings: dict[Forward, Site] = {}
+        self.copies: dict[Copied, set[Switched]] = {}
+        self.born: dict[Copied, set[Switched]] = {}
 
     def concerns(self, event: Event) -> bool:
         if isinstance(event, Forward):
-            return event.network is self.network
+            return self._covers(event.network)
         if isinstance(event, (Mode, ModeRead)):
             return self._covers(event.network) or isinstance(event.network, Unknown)
+        if isinstance(event, Copied):
+            return self._covers(event.made) or self._covers(event.source)
         return isinstance(event, Escape) and any(self._covers(value) for value in event.values)
 
     def _covers(self, value: Value) -> bool:
-        return value is self.network or id(self.network) in parts(value)
+        return self.reach.covers(value, self.layer)
 
     def on(self, event: Event, state: Switched, facts: Facts) -> tuple[Switched, Facts]:
         if isinstance(event, Forward):
             return self._forward(event, state), ()
         if isinstance(event, Mode):
-            if not self._covers(event.network):
-                return Switched(UNKNOWN), ()
-            mode = event.mode
-            if mode is None:
-                known = dict(facts).get(event.key)
-                if known is None:
-                    return Switched(UNKNOWN), ()
-                mode = known
-            return Switched(TRAIN if mode else EVAL, event.site), ()
+            return self._switch(event, state, facts), ()
         if isinstance(event, ModeRead):
-            if state.mode == UNKNOWN or not self._covers(event.network):
+            # Code that remembers an unknown mode restores it: the usual one is taken.
+            return state, ((event.key, state.mode != EVAL),) if self._covers(event.network) else ()
+        if isinstance(event, Copied):
+            if self._covers(event.source):
+                self.copies.setdefault(event, set()).add(state)
                 return state, ()
-            return state, ((event.key, state.mode == TRAIN),)
-        return Switched(UNKNOWN), ()
+            born = self.born.get(event, set())
+            return next(iter(born)) if len(born) == 1 else Switched(UNKNOWN), ()
+        return state._replace(mode=UNKNOWN, since=""), ()
+
+    def _switch(self, event: Mode, state: Switched, facts: Facts) -> Switched:
+        if not self._covers(event.network):
+            return state._replace(mode=UNKNOWN, since="")
+        mode, restored = event.mode, False
+        if mode is None:
+            mode, restored = dict(facts).get(event.key), True
+        if mode is None:
+            return state._replace(mode=UNKNOWN, since="")
+        if mode:
+            return Switched(TRAIN, event.site, USED if restored and state.trained else "", state.trained)
+        if state.mode == EVAL and (restored or state.since == CHOSEN):
+            return state
+        return Switched(EVAL, event.site, "", state.trained)
 
     def _forward(self, event: Forward, state: Switched) -> Switched:
-        role = self.roles.of(event)
-        if role == TRAIN:
-            if state.mode == EVAL and state.evaluated and state.site is not None:
+        role = self.roles.of(event, self.studies)
+        if role == TRAINS:
+            if state.mode != EVAL:
+                return state._replace(since=USED, trained=True)
+            if state.since != EVALUATED:
+                return state._replace(since=CHOSEN, trained=True)
+            if state.site is not None and self.roles.steps_on(event.network, self.layer):
                 self.trainings.setdefault(event, state.site)
-            return state
-        if role == EVAL and state.mode == TRAIN:
-            self.evaluations.setdefault(event, state)
-        return state._replace(evaluated=True)
+            return state._replace(trained=True)
+        if role == EVALUATES and state.mode == TRAIN and (state.trained or _loaded(event.network)):
+            # `train()` right before an evaluation is a decision (dropout as noise), unless its result is a score.
+            if state.site is None or state.since == USED or (event.scored and not event.moded):
+                self.evaluations.setdefault(event, state)
+        if state.mode == EVAL and state.since != CHOSEN and (role == EVALUATES or not event.grad):
+            return state._replace(since=EVALUATED)
+        return state
 
     def passed(self, arms: Arms, taken: Block, state: Switched) -> Switched:
         return state
 
     def again(self, loop: Loop, state: Switched) -> Switched:
-        return state
+        """What is built in a loop is new in each round."""
+        built = self.layer.loop
+        return fresh(self.layer) if built is not None and any(around is loop for around in built.around()) else state
 
     def left(self, loop: Loop, state: Switched) -> Switched:
         return state
 
 
-class Roles:
-    """Which network calls train, which evaluate, and which are neither (targets, samples, what cannot be told)."""
+def fresh(layer: Network) -> Switched:
+    """As it is built; what a copy is like is told where it is made."""
+    if layer.origin is not None:
+        return Switched(UNKNOWN)
+    return Switched(layer.factory.mode if layer.factory is not None else TRAIN)
+
+
+def _loaded(network: Value) -> bool:
+    return isinstance(network, Network) and network.loaded
+
+
+class Reach:
+    """Which layers the events of a story reach."""
 
     def __init__(self, story: Story) -> None:
-        steps = [event for event in story.events() if isinstance(event, Step)]
-        self.backwards = [event for event in story.events() if isinstance(event, Backward) and any(_near(event.loop, step.loop) for step in steps)]
-        self.trained = frozenset(forward for event in self.backwards for forward in event.forwards)
-        self.seen = frozenset(forward for event in self.backwards for forward in event.seen)
-        self.loops: set[int] = set()
-        for event in self.backwards:
-            loop = event.loop
-            while loop is not None:
-                self.loops.add(id(loop))
-                loop = loop.parent
-        self.data = frozenset(part for forward in self.trained for part in forward.data) - {"synthetic"}
+        self.inside: dict[int, frozenset[int]] = {}
+        self.kept: list[Value] = []
+        self.forwards: list[Forward] = []
+        self.layers: dict[int, Network] = {}
+        self.switches = False
+        for event in story.events():
+            if isinstance(event, Forward):
+                self.forwards.append(event)
+                self._see(event.network)
+            elif isinstance(event, (Mode, ModeRead)):
+                self._see(event.network)
+                self.switches = self.switches or isinstance(event, Mode)
+            elif isinstance(event, Copied):
+                self._see(event.made)
+                self._see(event.source)
+            elif isinstance(event, Escape):
+                for value in event.values:
+                    self._see(value)
+        for forward in self.forwards:
+            for part in parts(forward.network).values():
+                if isinstance(part, Network) and sensitive(part):
+                    self.layers.setdefault(id(part), part)
 
-    def of(self, forward: Forward) -> str:
-        if forward in self.trained:
-            return TRAIN
-        if forward in self.seen or (forward.synthetic and not forward.judged) or not forward.data:
-            return UNKNOWN
-        if forward.loop is None or id(forward.loop) not in self.loops:
-            return EVAL
-        apart = not (forward.data & self.data)
-        return EVAL if apart and (not forward.grad or forward.judged) else UNKNOWN
+    def _see(self, value: Value) -> None:
+        if id(value) not in self.inside:
+            self.kept.append(value)
+            self.inside[id(value)] = frozenset(parts(value))
 
+    def covers(self, value: Value, layer: Network) -> bool:
+        return id(layer) in self.inside[id(value)]
 
-def _chain(loop: Union[Loop, None]) -> list[Loop]:
-    out: list[Loop] = []
-    while loop is not None:
-        out.append(loop)
-        loop = loop.parent
-    return out
-
-
-def _near(left: Union[Loop, None], right: Union[Loop, None]) -> bool:
-    """Whether two events share a loop, or one of them stands in none: a backward far from any step trains nothing."""
-    return left is None or right is None or bool({id(loop) for loop in _chain(left)} & {id(loop) for loop in _chain(right)})
+    def groups(self) -> list[list[Network]]:
+        """Layers that all events treat alike, with the same start; what is copied comes before its copies."""
+        alike: dict[object, list[Network]] = {}
+        for ident, layer in sorted(self.layers.items(), key=lambda pair: pair[1].id):
+            seen = frozenset(value for value, inside in self.inside.items() if ident in inside)
+            alike.setdefault((seen, fresh(layer), id(layer.loop)), []).append(layer)
+        return list(alike.values())
 
 
 def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
-    """Evaluations in train mode and trainings in eval mode, for the networks that care and that were trained or loaded."""
-    forwards = [event for event in story.events() if isinstance(event, Forward)]
+    """Evaluations in train mode and trainings in eval mode, of networks that were trained before or loaded."""
+    reach = Reach(story)
+    evaluations: dict[Forward, Evaluation] = {}
+    trainings: dict[tuple[Forward, Site], Training] = {}
+    if not reach.layers:
+        return [], []
     roles = Roles(story)
-    evaluations: list[Evaluation] = []
-    trainings: list[Training] = []
-    networks: dict[int, Network] = {}
-    done: set[int] = set()
-    for forward in forwards:
-        if isinstance(forward.network, Network):
-            networks.setdefault(id(forward.network), forward.network)
-    stepped = [event.optimizer.params for event in story.events() if isinstance(event, Step)]
-    for network in networks.values():
-        layer = cares_about_mode(network)
-        if layer is None or not (network.loaded or _trained(network, roles, stepped)):
-            continue
-        automaton = Modes(story, network, roles)
-        start = network.factory.mode if network.factory is not None else TRAIN
-        Walk(story, automaton).run(Switched(start))
+    copies: dict[int, dict[Copied, set[Switched]]] = {}
+    for group in reach.groups():
+        layer = group[0]
+        automaton = Modes(layer, reach, roles)
+        automaton.born = copies.get(id(layer.origin), {})
+        Walk(story, automaton).run(fresh(layer))
+        left = {event: {state._replace(site=None, since="") for state in states} for event, states in automaton.copies.items()}
+        copies.update((id(one), left) for one in group)
         for forward, state in automaton.evaluations.items():
-            place = id(forward.loop) if forward.loop is not None else hash(forward.calls)
-            if place not in done:
-                done.add(place)
-                evaluations.append(Evaluation(network, forward, layer, state.site))
-        trainings += [Training(network, forward, layer, site) for forward, site in automaton.trainings.items()]
-    return evaluations, trainings
+            if isinstance(forward.network, Network):
+                evaluations.setdefault(forward, Evaluation(forward.network, forward, layer, state.site))
+        for forward, site in automaton.trainings.items():
+            if isinstance(forward.network, Network):
+                trainings.setdefault((forward, site), Training(forward.network, forward, layer, site))
+    return list(_one_a_place(evaluations.values(), reach)), list(trainings.values())
 
 
-def _trained(network: Network, roles: Roles, stepped: list[object]) -> bool:
-    inside = parts(network).keys()
-    for event in roles.backwards:
-        if event.networks is not None and any(id(part) in inside for part in event.networks):
-            return True
-        if any(forward.network is network for forward in event.forwards):
-            return True
-    unknown = any(event.networks is None for event in roles.backwards)
-    return unknown and any(held(params) & inside for params in stepped)  # type: ignore[arg-type]
+def _one_a_place(found: Iterable[Evaluation], reach: Reach) -> Iterator[Evaluation]:
+    """One evaluation loop or function has one cause, however many networks it asks: the first is told."""
+    order = {forward: index for index, forward in enumerate(reach.forwards)}
+    done: set[object] = set()
+    for one in sorted(found, key=lambda one: order[one.forward]):
+        place = (one.forward.calls, one.forward.loop.site if one.forward.loop is not None else None)
+        if place not in done:
+            done.add(place)
+            yield one

@@ -8,7 +8,7 @@ from nnlint import records as r
 from nnlint.program import File
 from nnlint.trace import attributes, statements
 from nnlint.trace.machine import Frame, Machine
-from nnlint.trace.story import Block
+from nnlint.trace.story import Story
 from nnlint.trace.values import Const, External, ModuleVal, Unknown, Value
 
 
@@ -22,19 +22,23 @@ def namespace(m: Machine, path: str) -> Union[Frame, None]:
     frame = Frame(file, None, ())
     m.namespaces[path] = frame
     frame.vars["__name__"] = Const(path)
-    kept = m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls
-    m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = Block(), None, {}, True, [], 1, [], ()
+    kept = m.story, m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls
+    m.story = m.imported[path] = Story(path, script=True)
+    m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = m.story.root, None, {}, True, [], 0, [], ()
     statements.run(m, file.module.body, frame)
-    m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = kept
+    m.story, m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = kept
     return frame
 
 
-def main(m: Machine, file: File) -> Frame:
-    """Run a file as the script."""
+def main(m: Machine, file: File) -> Story:
+    """Run a file as the script; where it does not ask for its name, being imported is the same."""
+    if "__name__" not in file.module.words and not file.key.endswith(".ipynb"):
+        namespace(m, file.key)
+        return m.imported[file.key]
     frame = Frame(file, None, ())
     frame.vars["__name__"] = Const("__main__")
     statements.run(m, file.module.body, frame)
-    return frame
+    return m.story
 
 
 def module(m: Machine, path: str) -> Value:

@@ -23,9 +23,9 @@ from nnlint.trace.values import (
     DictVal,
     External,
     Instance,
-    Modules,
     ListVal,
     ModeFlag,
+    Modules,
     Network,
     Params,
     Tensor,
@@ -218,7 +218,7 @@ def returned(m: Machine, value: Value, event: Forward, site: Site) -> Value:
 
 
 def _apply(m: Machine, net: Network, args: Args, site: Site) -> Value:
-    if net.cls is not None:
+    if net.cls is not None and not net.hollow:
         found = attributes.method(net.cls, "forward") or attributes.method(net.cls, "__call__")
         if found is not None:
             return calls.invoke(m, found, args, site, net)

@@ -615,11 +615,14 @@ def _view(call: _Call) -> Layout:
 
 def _permute(call: _Call) -> Layout:
     dims = call.dims("dims")
+    if dims is None:
+        return call.tensor().reversed()  # numpy's transpose() without axes
     return call.tensor().permute(*dims) if isinstance(dims, list) else Layout.unknown()
 
 
 def _transpose(call: _Call) -> Layout:
-    left, right = call.number("dim0", call.number("axis0")), call.number("dim1", call.number("axis1"))
+    first, second = ("axis1", "axis2") if call.has("axis2") else ("axis0", "axis1")  # numpy counts from one
+    left, right = call.number("dim0", call.number(first)), call.number("dim1", call.number(second))
     return Layout.unknown() if left is None or right is None else call.tensor().transpose(left, right)
 
 
@@ -811,7 +814,7 @@ _SPECIAL: dict[str, Maker] = {
     "index_select": _index_select,
     "sliding": _sliding,
     "im2col": _im2col,
-    **dict.fromkeys(words("zeros ones empty full rand randn randint new_zeros new_ones new_empty new_full standard_normal"), _filled),
+    **dict.fromkeys(words("zeros ones empty full rand randn randint new_zeros new_ones new_empty new_full standard_normal random uniform normal choice integers"), _filled),
     **dict.fromkeys(words("zeros_like ones_like empty_like full_like rand_like randn_like randint_like"), _like),
     "arange": _arange,
     "linspace": _range_of("steps"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Union
 
-import msgspec
-
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.functions import METHODS
@@ -30,6 +28,7 @@ from nnlint.trace.values import (
     birth,
     choice,
     key_of,
+    tensors_of,
 )
 
 Status = Union[None, str]
@@ -57,6 +56,9 @@ def _expression(m: Machine, node: r.ExprStmt, frame: Frame) -> Status:
     call = node.value
     if isinstance(value, Tensor) and isinstance(call, r.Call) and isinstance(call.func, r.Attr) and isinstance(call.func.value, r.Name):
         _changed_in_place(m, call.func.value, call.func.name, value, frame)
+    for tensor in tensors_of(value):
+        for forward in tensor.seen:
+            forward.dropped = forward.dropped or forward.site == tensor.site
     return None
 
 
@@ -402,7 +404,7 @@ def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Stat
         else:
             twice = False
         previous = item
-        loop = Loop(site, m.loop, None, batches=False)
+        loop = Loop(site, m.round, None, batches=False)
         loop.once = True
         status = _round(m, loop, lambda item=item: bind(m, node.target, item, frame), node.body, frame)  # type: ignore[misc]
         if status in ("return", "raise"):
@@ -413,15 +415,15 @@ def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Stat
 
 
 def _round(m: Machine, loop: Loop, begin: Callable[[], None], body: Sequence[r.Stmt], frame: Frame) -> Status:
-    outer_block, outer_facts = m.block, m.facts
-    m.block = loop.body
+    outer = m.block, m.facts, m.loop, m.round
+    m.block, m.round = loop.body, loop
     loop.start = birth()
+    loop.calls = m.calls
     if not loop.once:
         m.loop = loop
     begin()
     status = run(m, body, frame)
-    m.loop = loop.parent
-    m.block, m.facts = outer_block, outer_facts
+    m.block, m.facts, m.loop, m.round = outer
     if has_events(loop.body) or any(True for _ in loop.body.items):
         m.block.items.append(loop)
     return status
@@ -436,7 +438,7 @@ def repeat(
         outer_block, outer_facts, outer_journal = m.block, m.facts, m.journal
         m.block, m.journal = Block(), []
         returns, yields = len(frame.returns), len(frame.yields)
-        warm = Loop(site, m.loop, data, batches)
+        warm = Loop(site, m.round, data, batches)
         _round(m, warm, begin, body, frame)
         del frame.returns[returns:]
         del frame.yields[yields:]
@@ -444,7 +446,7 @@ def repeat(
         m.block, m.facts, m.journal = outer_block, outer_facts, outer_journal + changed
         m.warming -= 1
         _carry(m, changed, warm)
-    loop = Loop(site, m.loop, data, batches)
+    loop = Loop(site, m.round, data, batches)
     loop.endless = endless
     status = _round(m, loop, begin, body, frame)
     if loop.body.items and not has_events(loop.body):
@@ -519,8 +521,8 @@ def walk(node: Any) -> Iterator[r.Node]:
     """All records below a record, itself included."""
     if isinstance(node, r.Node):
         yield node
-        for field in msgspec.structs.fields(node):
-            yield from walk(getattr(node, field.name))
+        for name in node.__struct_fields__:
+            yield from walk(getattr(node, name))
     elif isinstance(node, tuple):
         for part in node:
             yield from walk(part)

@@ -187,6 +187,9 @@ def params_method(m: Machine, params: Params, name: str, args: Args, site: Site)
     if name in ("zero_grad",):
         m.tell(Zero(site, params))
         return NONE
+    if name in _WRITES:
+        rewritten(m, params)
+        return params
     if name in ("detach", "clone", "view", "norm", "to", "cuda", "float", "data", "flatten"):
         made = tensors.make(m, tensors.PARAMETER, site, (), {}, layout=measures.unknown())
         if m.grad:
@@ -194,6 +197,16 @@ def params_method(m: Machine, params: Params, name: str, args: Args, site: Site)
         made.exact = params.networks is not None
         return made
     return Unknown()
+
+
+_WRITES = frozenset("copy_ mul_ add_ sub_ div_ lerp_ addcmul_ addcdiv_ fill_ normal_ uniform_ set_".split())
+
+
+def rewritten(m: Machine, params: Params) -> None:
+    """The program itself writes the weights: an average of another network's, or an initialization."""
+    for network in params.networks or ():
+        if isinstance(network, Network):
+            m.assign(network, "averaged", True)
 
 
 # --- what a name's use says about an unknown value ---------------------------------------------------------------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nnlint.program import File
     from nnlint.trace.layout import Layout
     from nnlint.trace.machine import Frame
-    from nnlint.trace.story import Forward
+    from nnlint.trace.story import Forward, Loop
 
 _births = itertools.count(1)
 
@@ -280,9 +280,10 @@ class Instance(Obj):
 
 class Network(Obj):
     """Any `nn.Module`: a layer of the library (`layer`), a container (`items`), a project class (`cls`), a loss (`loss`) or a network
-    that a library built (`factory`). `complete` says whether all its parts are known."""
+    that a library built (`factory`). `complete` says whether all its parts are known, `loaded` that its weights came from outside,
+    `averaged` that the program writes them itself; `origin` is what it is a copy of, `loop` where it was built."""
 
-    __slots__ = ("args", "cls", "complete", "factory", "items", "layer", "loaded", "loss", "name", "outputs")
+    __slots__ = ("args", "averaged", "cls", "complete", "factory", "hollow", "items", "layer", "loaded", "loop", "loss", "name", "origin", "outputs")
 
     def __init__(self, site: Site, name: str, label: str = "") -> None:
         super().__init__(site, label)
@@ -296,6 +297,10 @@ class Network(Obj):
         self.outputs: list[Tensor] = []
         self.complete = True
         self.loaded = False
+        self.hollow = False
+        self.averaged = False
+        self.origin: Union[Network, None] = None
+        self.loop: Union[Loop, None] = None
 
 
 class Params(Value):
@@ -489,6 +494,9 @@ MAX_ALTERNATIVES = 8
 
 def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
     """Join values; equal ones are merged, nested choices flattened, contradictions dropped."""
+    first = alternatives[0][1] if alternatives else None
+    if first is not None and not isinstance(first, Choice) and all(value is first for _, value in alternatives):
+        return first
     flat: list[tuple[Facts, Value]] = []
     for facts, value in alternatives:
         if isinstance(value, Choice):
@@ -498,6 +506,8 @@ def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
                     flat.append((merged, part))
         else:
             flat.append((facts, value))
+        if len(flat) > 6 * MAX_ALTERNATIVES:
+            return Unknown()
     unique: list[tuple[Facts, Value]] = []
     for facts, value in flat:
         for index, (known, other) in enumerate(unique):
@@ -515,6 +525,8 @@ def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
 
 def conjunction(left: Facts, right: Facts) -> Union[Facts, None]:
     """Both, or None where they contradict each other."""
+    if not left or not right:
+        return left or right
     known = dict(left)
     for key, decided in right:
         if known.get(key, decided) is not decided:
@@ -524,5 +536,9 @@ def conjunction(left: Facts, right: Facts) -> Union[Facts, None]:
 
 
 def _common(left: Facts, right: Facts) -> Facts:
+    if not left or not right:
+        return ()
+    if left == right:
+        return left
     other = dict(right)
     return tuple((key, decided) for key, decided in left if other.get(key) is decided)
