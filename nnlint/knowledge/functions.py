@@ -311,6 +311,8 @@ _METHODS: dict[Kind, str] = {
     Kind.KEEP: """
         view *shape
         view_as other
+        resize/_ *shape
+        resize_as/_ other
         reshape_as other
         transpose_ dim0 dim1
         swapaxes_=transpose axis0 axis1

@@ -417,8 +417,7 @@ def _of_sequence(m: Machine, value: Union[TupleVal, ListVal], key: Any, site: Si
     if isinstance(key, Const) and isinstance(key.value, int) and not isinstance(key.value, bool):
         if -len(items) <= key.value < len(items) and not (growing and key.value not in (0, -1)):
             return m.settle(items[key.value])
-    present = [part for part in items if part is not ABSENT]
-    return choice([((), part) for part in present]) if present else Unknown()
+    return iteration.one_of(items)
 
 
 def _of_dict(value: DictVal, key: Any) -> Value:

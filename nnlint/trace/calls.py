@@ -8,6 +8,7 @@ from typing import Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.optimizers import OPTIMIZERS
+from nnlint.knowledge.schema import Kind, Op
 from nnlint.trace import attributes, collections, expressions, library, networks, statements, tensors, training
 from nnlint.trace.arguments import Args, Pending
 from nnlint.trace.machine import Frame, Machine
@@ -39,9 +40,11 @@ from nnlint.trace.values import (
     Value,
     birth,
     choice,
+    tensors_of,
 )
 
 MAX_DEPTH = 48
+AUTOGRAD = Op("autograd", Kind.KEEP)
 
 
 def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
@@ -96,6 +99,8 @@ def _method(m: Machine, receiver: Value, name: str, args: Args, site: Site) -> V
     if isinstance(receiver, Params):
         return training.params_method(m, receiver, name, args, site)
     if isinstance(receiver, ClassVal):
+        if name == "torch.autograd.Function.apply":
+            return _autograd(m, receiver, args, site)
         # An alternative constructor of a library base: `Net.from_pretrained(...)`.
         return construct(m, receiver, _opened(), site) if network_class(receiver) else Unknown()
     if isinstance(receiver, Instance) and name == "super.__init__":
@@ -104,6 +109,25 @@ def _method(m: Machine, receiver: Value, name: str, args: Args, site: Site) -> V
         return call(m, receiver, args, site) if name == "__call__" else Unknown()
     escape(m, [receiver, *args.values()], site)
     return Unknown()
+
+
+def _autograd(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
+    """`Function.apply(x)`: what `forward` computes, with a gradient that `backward` leads to the arguments."""
+    found = attributes.method(cls, "forward")
+    if found is None:
+        return Unknown()
+    context = [] if attributes.method(cls, "setup_context") is not None else [Unknown(label="ctx")]
+    given = Args([*context, *args.positional], args.keywords)
+    inputs = [value for value in args.values() if tensors_of(value)]
+    return m.each(invoke(m, found, given, site), site, lambda value: _graded(m, value, inputs, site))
+
+
+def _graded(m: Machine, value: Value, inputs: list[Value], site: Site) -> Value:
+    if isinstance(value, TupleVal):
+        return TupleVal(tuple(_graded(m, part, inputs, site) for part in value.items))
+    if not isinstance(value, Tensor):
+        return tensors.make(m, tensors.OPAQUE, site, inputs, {}) if inputs and isinstance(value, Unknown) else value
+    return tensors.make(m, AUTOGRAD, site, [value, *inputs], {}, layout=value.layout)
 
 
 def _opened() -> Args:

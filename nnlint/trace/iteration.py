@@ -95,7 +95,7 @@ def element(m: Machine, value: Value, site: Site) -> Value:
             return TupleVal(tuple(parts))
         return choice([((), part) for part in parts])
     if isinstance(value, (ListVal, TupleVal)):
-        present = [part for part in value.items if part is not ABSENT]
+        present = _data_once([part for part in value.items if part is not ABSENT])
         options: list[tuple[Facts, Value]] = [(((("item", value_id(value), index), True),), part) for index, part in enumerate(present)]
         return _without_gaps(choice(options)) if present else Unknown()
     if isinstance(value, Choice):
@@ -128,6 +128,18 @@ def _without_gaps(value: Value) -> Value:
         return value
     left = [(facts, part) for facts, part in value.alternatives if part is not ABSENT]
     return choice(left) if left else Unknown()
+
+
+def one_of(parts: list[Value]) -> Value:
+    """An item that is not known to be the one or the other."""
+    present = _data_once([part for part in parts if part is not ABSENT])
+    return _without_gaps(choice([((), part) for part in present])) if present else Unknown()
+
+
+def _data_once(parts: list[Value]) -> list[Value]:
+    """Data that one line made in several rounds are all alike."""
+    made = {(part.op.name, part.site) if isinstance(part, Tensor) and not part.networks and not part.seen else id(part): part for part in parts}
+    return list(made.values())
 
 
 def _unlike(options: list[tuple[Facts, Value]]) -> list[tuple[Facts, Value]]:

@@ -8,7 +8,7 @@ from nnlint.knowledge.schema import Kind
 from nnlint.trace.machine import ABSENT
 from nnlint.trace.values import Choice, Const, DictVal, Facts, ListVal, Network, SizeVal, Tensor, TupleVal, Unknown, Value, conjunction
 
-_MANY = frozenset({"cat", "stack", "returned", "hstack", "vstack", "dstack", "concatenate"})
+_MANY = frozenset({"any of", "cat", "stack", "returned", "hstack", "vstack", "dstack", "concatenate"})
 _ENDS = frozenset({"field", "batch", "parameter", "input"})
 _SHIFTS = frozenset({"add", "sub"})
 _SCALES = frozenset({"mul", "div"})

@@ -519,8 +519,22 @@ def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
     if len(unique) == 1:
         return unique[0][1]
     if not unique or len(unique) > MAX_ALTERNATIVES:
-        return Unknown()
+        return _any_of(unique)
     return Choice(tuple(unique))
+
+
+ANY_OF = Op("any of", Kind.KEEP)
+
+
+def _any_of(alternatives: list[tuple[Facts, Value]]) -> Value:
+    """Too many to be kept apart. Tensors are still one of them."""
+    found = [value for _, value in alternatives if isinstance(value, Tensor)]
+    if not found or len(found) < len(alternatives):
+        return Unknown()
+    made = Tensor(ANY_OF, found[0].site, tuple(found))
+    for tensor in found:
+        tensor.users.append(made)
+    return made
 
 
 def conjunction(left: Facts, right: Facts) -> Union[Facts, None]:
