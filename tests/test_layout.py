@@ -472,6 +472,16 @@ def test_minus_one_may_hide_an_axis_of_one() -> None:
     assert mistake(fresh([B, 64, T]), B, T, None).certain
 
 
+def test_unknowns_that_only_the_total_relates() -> None:
+    count = Size.symbol("len", "len")
+    batch = stack([Layout.unknown()], 0, 16)
+    assert verdict(batch, count, 128, 1, 9) is None
+    assert verdict(batch, count, 16) is None
+    assert verdict(fresh([16, T]), count, 128, 1, 9) is None
+    assert verdict(fresh([8, 64, T]), n, 256, 16, 16) is None
+    assert verdict(fresh([B, 4, T, 32]), None, 8, 8, 32) is None
+
+
 def test_doubt_is_silence() -> None:
     for layout in (Layout.unknown(), Layout.unknown(0), Layout.fresh([]), Layout.fresh([B])):
         for target in ([], [None], [None, None], [0], [B, 0], [T - T], [B, T, None], [-1]):

@@ -218,6 +218,7 @@ class _Solved(NamedTuple):
     source: list[Mono]
     target: list[Mono]  # the -1 worked out
     dropped: frozenset[Symbol] = frozenset()  # what has to be one
+    guessed: Union[int, None] = None  # the atom whose size was not known: that it fits proves nothing about its place
 
 
 def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved, None]:
@@ -246,10 +247,12 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
     above, below = (_product(given) / left).halves()
     if above.one and below.one:
         return _Solved(source, given)
-    if source.count(below) == 1 and not below.one and not above.one and (above.powers or below.powers):
-        return _Solved([above if m == below else m for m in source], given)
-    if given.count(above) == 1 and above.powers and not below.one:
-        return _Solved(source, [below if m == above else m for m in given])
+    # one unknown more on one side: it stands for what is left on the other, unless numbers had to be cancelled to see it
+    if above.powers and not any(map(_is_hidden, below.powers)):
+        if source.count(below) == 1 and above.number == 1:
+            return _Solved([above if m == below else m for m in source], given, guessed=source.index(below))
+        if given.count(above) == 1 and below.powers and below.number == 1:
+            return _Solved(source, [below if m == above else m for m in given])
     extra = below if above.one else above
     if extra.number == 1 and (above.one or below.one) and all(not isinstance(s.key, Size) for s in extra.powers):
         # the totals agree only if these are all one
@@ -524,13 +527,13 @@ def _claims(solved: _Solved, group: _Group, minus: Union[int, None]) -> list[tup
         if power == 1:
             atom = next(at for at in group.atoms if symbol in solved.source[at].powers)
             dim = next((dim for dim in group.dims if symbol in solved.target[dim].powers), None)
-            if dim is not None:
+            if dim is not None and atom != solved.guessed:
                 result.append((atom, dim, symbol))
     numbers = [solved.source[at] for at in group.atoms]
     wanted = [solved.target[dim] for dim in group.dims]
     for at in group.atoms:
         number = solved.source[at]
-        if number.powers or numbers.count(number) != 1 or wanted.count(number) != 1:
+        if at == solved.guessed or number.powers or numbers.count(number) != 1 or wanted.count(number) != 1:
             continue
         dim = next(dim for dim in group.dims if solved.target[dim] == number)
         if _fits_without(solved, group):
