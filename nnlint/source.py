@@ -93,20 +93,27 @@ class Source:
 
 
 def relate(sources: Sequence[Source]) -> list[Source]:
-    """The sources, those marked that import a relevant one: a script may start a training without a word of torch in it."""
+    """The sources, those marked that import a relevant one or that a relevant one imports: a script may start a training, and a helper
+    reshape a tensor, without a word of torch in it."""
     found = list(sources)
-    imports = {source.key: _imported(source.text) for source in found if not source.relevant}
-    modules = {_module(source.key) for source in found if source.relevant}
-    grown = bool(modules and imports)
+    imports = [_imported(source.text) for source in found]
+    names = [_module(source.key) for source in found]
+    relevant = {at for at, source in enumerate(found) if source.relevant}
+    if not relevant or len(relevant) == len(found):
+        return found
+    modules = {names[at] for at in relevant}
+    grown = True
     while grown:
-        grown = False
-        for index, source in enumerate(found):
-            if source.relevant or modules.isdisjoint(imports[source.key]):
-                continue
-            found[index] = replace(source, related=True)
-            modules.add(_module(source.key))
-            grown = True
-    return found
+        more = {at for at in range(len(found)) if at not in relevant and not modules.isdisjoint(imports[at])}
+        modules |= {names[at] for at in more}
+        relevant |= more
+        grown = bool(more)
+    new = relevant
+    while new:
+        wanted = set().union(*(imports[at] for at in new))
+        new = {at for at in range(len(found)) if at not in relevant and names[at] in wanted}
+        relevant |= new
+    return [replace(source, related=True) if at in relevant and not source.relevant else source for at, source in enumerate(found)]
 
 
 def _imported(text: str) -> set[str]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Union
 
 from nnlint.findings import Remark, Report, Severity
 from nnlint.rule import Rule
+from nnlint.trace.relabel import Relabel
 from nnlint.trace.story import Relabelled, Story
 
 
@@ -51,11 +53,11 @@ class ViewInsteadOfPermute(Rule):
     six = True
 
     def check(self, story: Story) -> Iterator[Report]:
-        causes: set[int] = set()
+        told: dict[int, Relabel] = {}
         for event in story.events():
-            if not isinstance(event, Relabelled) or event.cause in causes:
+            if not isinstance(event, Relabelled) or undoes(event.relabel, told.get(event.cause)):
                 continue
-            causes.add(event.serial)
+            told[event.serial] = event.relabel
             fix = event.relabel.fix(event.receiver or "x")
             yield Report(
                 site=event.site,
@@ -63,3 +65,13 @@ class ViewInsteadOfPermute(Rule):
                 help=f"write `{fix}`" if fix else "`permute` or `transpose` the axes first",
                 trace=(Remark(event.site, "the memory keeps its old order here"),),
             )
+
+
+def undoes(relabel: Relabel, cause: Union[Relabel, None]) -> bool:
+    """The wrong way back of a wrong way there: one mistake, already told."""
+    if cause is None or relabel.kind == "split":
+        return False
+    if relabel.kind == "merge":
+        return cause.kind == "split"
+    there, back = cause.permute, relabel.permute
+    return cause.kind == "swap" and there is not None and back is not None and [there[axis] for axis in back] == sorted(there)
