@@ -54,6 +54,8 @@ def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
         return invoke(m, func, args, site)
     if isinstance(func, Bound):
         if isinstance(func.func, FuncVal):
+            if isinstance(func.receiver, Network) and not m.networks and _is_forward(func.receiver, func.func):
+                return networks.forward(m, func.receiver, args, site)
             return invoke(m, func.func, args, site, func.receiver)
         return _method(m, func.receiver, func.func, args, site)
     if isinstance(func, Partial):
@@ -80,6 +82,11 @@ def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
         return _unknown(m, func, args, site)
     escape(m, args.values(), site)
     return Unknown()
+
+
+def _is_forward(net: Network, func: FuncVal) -> bool:
+    """Whether `net.func(x)` is as good as `net(x)`."""
+    return func.name in ("forward", "__call__") and net.cls is not None and attributes.method(net.cls, func.name) is func
 
 
 def _method(m: Machine, receiver: Value, name: str, args: Args, site: Site) -> Value:

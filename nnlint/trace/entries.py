@@ -16,9 +16,12 @@ from nnlint.trace.values import Bound, ClassVal, FuncVal, Instance, Network, Opt
 TELLING = frozenset(
     "backward step zero_grad eval train view reshape softmax log_softmax sigmoid cross_entropy binary_cross_entropy nll_loss kl_div "
     "Sequential CrossEntropyLoss BCELoss BCEWithLogitsLoss NLLLoss KLDivLoss MSELoss binary_cross_entropy_with_logits manual_backward "
-    "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm2d SyncBatchNorm training_step".split()
+    "Softmax Sigmoid LogSoftmax BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm2d SyncBatchNorm training_step".split()
 )
 """A function that names none of these has nothing to tell on its own."""
+_VIEWS = frozenset({"view", "reshape"})
+_CALLED = frozenset({"__getitem__", "__call__", "__iter__", "__next__"})
+"""What Python calls for the user: a dataset's items, a transform."""
 
 
 def stories(program: Program, budget: int = 400_000) -> Iterator[Story]:
@@ -97,7 +100,15 @@ def _has_more(m: Machine, cls: ClassVal) -> bool:
     """Whether a class was never used, or has hooks that only a framework calls."""
     if (cls.file.key, cls.node.at) not in m.visited:
         return True
-    return any((func.file.key, func.node.at) not in m.reached for func, _ in hooks.hooks(cls))
+    if any((func.file.key, func.node.at) not in m.reached for func, _ in hooks.hooks(cls)):
+        return True
+    return any(
+        isinstance(value.node, r.Function) and value.node.words & _VIEWS and (value.file.key, value.node.at) not in m.reached
+        for base in attributes.mro(cls)
+        if isinstance(base, ClassVal)
+        for value in base.attrs.values()
+        if isinstance(value, FuncVal)
+    )
 
 
 def _try_class(m: Machine, cls: ClassVal) -> None:
@@ -109,23 +120,55 @@ def _try_class(m: Machine, cls: ClassVal) -> None:
     made = known if known is not None else calls.construct(m, cls, args, site)
     if isinstance(made, (Network, Instance)):
         hooks.run(m, made, cls)
-    if isinstance(made, Network):
-        forward = attributes.method(cls, "forward")
-        if forward is not None and (forward.file.key, forward.node.at) not in m.reached:
-            m.networks.append(made)
-            _try_function(m, forward, made)
-            m.networks.pop()
-    names = [name for base in attributes.mro(cls) if isinstance(base, ClassVal) for name in base.attrs]
-    for name in dict.fromkeys(names):
-        if name.startswith("__") or name == "forward":
-            continue
-        found = attributes.method(cls, name)
-        if found is None or found.owner is None or not isinstance(found.node, r.Function):
-            continue
-        if (found.file.key, found.node.at) in m.reached or not (found.node.words & TELLING):
-            continue
-        if isinstance(made, (Network, Instance, Optimizer)):
+    if not isinstance(made, (Network, Instance, Optimizer)):
+        return
+    methods = _methods(cls)
+    own = {name for name, found in methods.items() if found.owner is cls}
+    called = {name for caller, found in methods.items() for name in found.node.words & own if name != caller}  # type: ignore[union-attr]
+    # First those that nothing else calls: they lead to the others as a user would come to them.
+    for name, found in sorted(methods.items(), key=lambda pair: pair[0] in called):
+        if name == "forward" and isinstance(made, Network):
+            if not _reached(m, found):
+                m.networks.append(made)
+                _try_function(m, found, made)
+                m.networks.pop()
+        elif _telling(cls, name, found) and (not _reached(m, found) or any(not _reached(m, methods[part]) for part in _overridden(cls, found, own))):
             _try_function(m, found, made)
+
+
+def _reached(m: Machine, func: FuncVal) -> bool:
+    return (func.file.key, func.node.at) in m.reached
+
+
+def _methods(cls: ClassVal) -> dict[str, FuncVal]:
+    """All methods of a class, inherited ones too, but those that Python calls for the user."""
+    names = dict.fromkeys(name for base in attributes.mro(cls) if isinstance(base, ClassVal) for name in base.attrs)
+    found = {name: attributes.method(cls, name) for name in names}
+    return {
+        name: func
+        for name, func in found.items()
+        if func is not None
+        and func.owner is not None
+        and isinstance(func.node, r.Function)
+        and (not name.startswith("__") or (name in _CALLED and func.node.words & _VIEWS))
+    }
+
+
+def _telling(cls: ClassVal, name: str, func: FuncVal) -> bool:
+    """Whether a method, or one of the same name that it extends, has something to tell."""
+    if not isinstance(func.node, r.Function):
+        return False
+    if func.node.words & TELLING:
+        return True
+    extended = [base.attrs[name] for base in attributes.mro(cls) if isinstance(base, ClassVal) and name in base.attrs] if name in func.node.words else []
+    return any(isinstance(other, FuncVal) and isinstance(other.node, r.Function) and other.node.words & TELLING for other in extended)
+
+
+def _overridden(cls: ClassVal, func: FuncVal, own: set[str]) -> set[str]:
+    """The methods of a class that an inherited method calls: with them it does something of its own."""
+    if func.owner is cls or not isinstance(func.node, r.Function):
+        return set()
+    return {name for name in func.node.words & own if name != func.name}
 
 
 def _try_function(m: Machine, func: FuncVal, receiver: Value | None) -> None:

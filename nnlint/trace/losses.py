@@ -47,10 +47,10 @@ class LossInput:
     def subject(self, producer: Producer) -> str:
         """The network whose output it is, in the user's words, with the verb."""
         for tensor in producer.path:
-            if tensor.op.name == "returned":
-                for forward in tensor.forwards | tensor.seen:
-                    if forward.site == tensor.site and isinstance(forward.network, Network) and forward.network.label:
-                        return f"`{forward.network.label}` ends in"
+            net = _returning(tensor)
+            name = net.label or (net.cls.name if net.cls is not None else "") if net is not None else ""
+            if net is not None and name and (net.cls is not None or net.items is not None):
+                return f"`{name}` ends in"
         return "its input went through"
 
     def classes(self, producer: Producer) -> Union[int, None]:
@@ -98,12 +98,21 @@ def _by_network(found: list[Producer]) -> list[list[Producer]]:
 def _network(producer: Producer) -> object:
     """The network that the value was returned by last."""
     for tensor in (*producer.path, producer.tensor):
-        if tensor.op.name == "returned":
-            for forward in tensor.seen:
-                if forward.site == tensor.site and any(part is tensor for part in tensors_of(forward.output or tensor)):
-                    return id(forward.network)
         if tensor.op.name == "network":
             return tensor.id
+        if tensor.op.name == "returned":
+            net = _returning(tensor)
+            if net is not None:
+                return net.id
+    return None
+
+
+def _returning(tensor: Tensor) -> Union[Network, None]:
+    """The network that returned a value."""
+    if tensor.op.name == "returned":
+        for forward in tensor.seen:
+            if forward.site == tensor.site and isinstance(forward.network, Network) and any(part is tensor for part in tensors_of(forward.output or tensor)):
+                return forward.network
     return None
 
 
