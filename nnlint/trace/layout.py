@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
 from nnlint.trace.relabel import PADDED, Atom, Axis, AxisKey, Cut, Outcome, Relabel, axis_size, judge, marked
-from nnlint.trace.size import IntLike, Size, Symbol
+from nnlint.trace.size import Counted, IntLike, Size, Symbol
 
 __all__ = ["MASK", "Layout", "Mask", "Relabel", "broadcast", "cat", "einsum", "matmul", "stack"]
 
@@ -116,6 +116,27 @@ class Layout:
             return tuple(Atom(a.size, mark=a.mark, several=a.several) if a.cut is not None and a.cut.made else a for a in axis)
 
         return Layout(map(own, self.prefix), self.hidden, map(own, self.tail), self.start, self.end, self.packed)
+
+    @property
+    def is_entered(self) -> bool:
+        return all(atom.size.known is None for axis in (*self.prefix, *self.tail) for atom in axis)
+
+    def entered(self) -> Layout:
+        """The same tensor as a network takes it: every axis means something, and tells its length from equal ones of other axes."""
+        owner = next(_owners)
+        places = itertools.count()
+
+        def own(atom: Atom) -> Atom:
+            known, made = atom.size.known, atom.cut is not None and atom.cut.made
+            if known is None and not made:
+                return atom
+            size = atom.size if known is None else Size.symbol(Counted(owner, next(places), known), str(known))
+            return Atom(size, None if made else atom.cut, 0 if made else atom.part, atom.mark, known is not None or atom.several)
+
+        def each(axis: Axis) -> Axis:
+            return tuple(map(own, axis))
+
+        return Layout(map(each, self.prefix), self.hidden, map(each, self.tail), self.start, self.end, self.packed)
 
     @property
     def is_settled(self) -> bool:
@@ -696,8 +717,10 @@ def _slice_size(total: Size, start: object, stop: object, step: object) -> Union
 
     if isinstance(stop, Size) and stop.known is not None and stop.known > 0:
         return None  # min(stop, total)
-    length = from_front(last) - from_front(first)
-    return length if by == 1 else length // by
+    if by > 1:
+        # every second one: taken to go through without remainder
+        return total // by if stop is None and first.known is not None and 0 <= first.known < by else None
+    return from_front(last) - from_front(first)
 
 
 def _einops(side: str) -> Union[list[list[str]], None]:

@@ -168,9 +168,15 @@ def _literal(m: Machine, data: Value) -> Layout:
 
 
 def written(m: Machine, tensor: Tensor) -> None:
-    """Values were written into a tensor, or a network is given it: from here on its axes mean something."""
+    """Values were written into a tensor: from here on its axes mean something."""
     if tensor.layout is not None and not tensor.layout.is_settled:
         m.assign(tensor, "layout", tensor.layout.settled())
+
+
+def entered(m: Machine, tensor: Tensor) -> None:
+    """A network was given a tensor."""
+    if tensor.layout is not None and not tensor.layout.is_entered:
+        m.assign(tensor, "layout", tensor.layout.entered())
 
 
 def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site) -> Any:

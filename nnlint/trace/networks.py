@@ -154,7 +154,7 @@ def forward(m: Machine, net: Network, args: Args, site: Site) -> Value:
     if outermost:
         event = _announce(m, net, args, site)
         for tensor in [tensor for value in args.values() for tensor in tensors.tensors_of(value)]:
-            measures.written(m, tensor)
+            measures.entered(m, tensor)
     m.networks.append(net)
     try:
         value = _apply(m, net, args, site)

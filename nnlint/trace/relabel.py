@@ -7,12 +7,12 @@ certain: sizes that may be one, equal sizes, and sizes that cannot be related to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import gcd
 from typing import NamedTuple, Union
 
-from nnlint.trace.size import Size, Symbol
+from nnlint.trace.size import Counted, Size, Symbol
 
 
 class AxisKey(NamedTuple):
@@ -221,6 +221,12 @@ class _Solved(NamedTuple):
     guessed: Union[int, None] = None  # the atom whose size was not known: that it fits proves nothing about its place
 
 
+def _may_equal(left: Mono, right: Mono) -> bool:
+    """No known numbers speak against it."""
+    one, other = (Size.product(m.number, m.powers).counted.known for m in (left, right))
+    return one is None or other is None or one == other
+
+
 def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved, None]:
     """Both sides as proper products over common unknowns with equal totals, or None where that cannot be had."""
     for turn in range(8):
@@ -248,13 +254,13 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
     if above.one and below.one:
         return _Solved(source, given)
     # one unknown more on one side: it stands for what is left on the other, unless numbers had to be cancelled to see it
-    if above.powers and not any(map(_is_hidden, below.powers)):
+    if above.powers and not any(map(_is_hidden, below.powers)) and _may_equal(above, below):
         if source.count(below) == 1 and above.number == 1:
             return _Solved([above if m == below else m for m in source], given, guessed=source.index(below))
         if given.count(above) == 1 and below.powers and below.number == 1:
             return _Solved(source, [below if m == above else m for m in given])
     extra = below if above.one else above
-    if extra.number == 1 and (above.one or below.one) and all(not isinstance(s.key, Size) for s in extra.powers):
+    if extra.number == 1 and (above.one or below.one) and all(not isinstance(s.key, (Counted, Size)) for s in extra.powers):
         # the totals agree only if these are all one
         def without(part: Mono) -> Mono:
             return Mono(part.number, {s: p for s, p in part.powers.items() if s not in extra.powers})
@@ -306,8 +312,25 @@ def _groups(source: Sequence[Mono], target: Sequence[Mono]) -> Union[list[_Group
 def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Union[Mapping[Symbol, Size], None] = None) -> Outcome:
     """The axes that result from viewing a tensor of these axes as `target` (None is -1), and the re-labelling, if it is one.
 
-    `equal` says which symbols of the target are known by another size.
+    `equal` says which symbols of the target are known by another size. Lengths that are known numbers are looked at as lengths of
+    their own first, and as numbers only where that does not add up.
     """
+    outcome = _judge(axes, target, equal, mono)
+    if outcome.doubt:
+        sizes = [*(atom.size for axis in axes for atom in axis), *(size for size in target if size is not None)]
+        if any(_is_counted(symbol) for size in sizes for symbol in size.symbols):
+            other = _judge(axes, target, equal, lambda size: mono(size.counted))
+            if other.doubt < outcome.doubt:
+                return other
+    return outcome
+
+
+def _judge(
+    axes: Sequence[Axis],
+    target: Sequence[Union[Size, None]],
+    equal: Union[Mapping[Symbol, Size], None],
+    mono: Callable[[Size], Mono],
+) -> Outcome:
     raw = [atom for axis in axes for atom in axis]
     wanted: list[Union[Mono, None]] = []
     for size in target:
@@ -422,7 +445,7 @@ def _relabelled(
             return _NAMED
         best = _NOTHING
         for symbol in part.powers:
-            plural = isinstance(symbol.key, Size) and symbol.key.plural
+            plural = isinstance(symbol.key, Counted) or (isinstance(symbol.key, Size) and _plural(symbol.key))
             own = (
                 _NAMED
                 if symbol in named or plural
@@ -456,7 +479,7 @@ def _relabelled(
         if sure > _NOTHING:
             best = max(best, sure)
             moved.append(dim)
-    if best == _NOTHING:
+    if best == _NOTHING or (minus in group.dims and _fits_by_number(solved, group, named)):
         return None
     shape = _explain(axes, atoms, target, sizes, solved, group)
     first_atom = next((at for at, part in enumerate(solved.source) if not part.one), 0)
@@ -474,6 +497,15 @@ def _relabelled(
 def _is_hidden(symbol: Symbol) -> bool:
     """All the axes of a tensor of unknown rank that nobody named, as one; there may be none."""
     return isinstance(symbol.key, AxisKey) and isinstance(symbol.key.place, tuple)
+
+
+def _plural(size: Size) -> bool:
+    return size.plural or (size.counted.known or 0) > 1
+
+
+def _is_counted(symbol: Symbol) -> bool:
+    """A length that is known to be a number, and more than one."""
+    return isinstance(symbol.key, Counted) or (isinstance(symbol.key, Size) and any(map(_is_counted, symbol.key.symbols)))
 
 
 def _is_chosen(symbol: Symbol) -> bool:
@@ -547,6 +579,20 @@ def _fits_without(solved: _Solved, group: _Group) -> bool:
     shared = {size for size in source if source.count(size) == 1 and target.count(size) == 1}
     rest = _groups([size for size in source if size not in shared], [size for size in target if size not in shared])
     return rest is not None and all(part.plain for part in rest)
+
+
+def _fits_by_number(solved: _Solved, group: _Group, named: set[Symbol]) -> bool:
+    """Some unknown may be one of the numbers in the target, and -1 then what it was not taken for; with that all would fit."""
+    own = [solved.source[at] for at in group.atoms]
+    numbers = {solved.target[dim] for dim in group.dims if not solved.target[dim].powers and solved.target[dim] not in own}
+    unknown = {symbol for at in group.atoms for symbol in solved.source[at].powers} - named
+    for symbol in unknown:
+        for number in numbers:
+            source = [solved.source[at].replace(symbol, number) for at in group.atoms]
+            groups = _groups(source, [solved.target[dim].replace(symbol, number) for dim in group.dims])
+            if groups is not None and all(part.plain for part in groups):
+                return True
+    return False
 
 
 def _explain(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from fractions import Fraction
 from math import gcd
-from typing import Union
+from typing import NamedTuple, Union
 
 Number = Union[int, Fraction]
 IntLike = Union["Size", int]
@@ -33,6 +33,14 @@ class Symbol:
 
     def __repr__(self) -> str:
         return self.label or f"<{self.key!r}>"
+
+
+class Counted(NamedTuple):
+    """Identity of a length that is a known number, told from others of the same number by where it belongs."""
+
+    owner: int
+    place: int
+    value: int
 
 
 Powers = frozenset[tuple[Symbol, int]]
@@ -99,6 +107,22 @@ class Size:
             if isinstance(number, int):
                 return number
         return None
+
+    @property
+    def counted(self) -> Size:
+        """The same size with the numbers that its symbols stand for, as far as these are known."""
+        if not any(isinstance(symbol.key, (Counted, Size)) for symbol in self.symbols):
+            return self
+        total = Size.of(0)
+        for powers, number in self._terms.items():
+            term = Size({_CONSTANT: number})
+            for symbol, power in powers:
+                value = symbol.key.value if isinstance(symbol.key, Counted) else None
+                part = symbol.key.counted if isinstance(symbol.key, Size) else Size.of(value) if value is not None else Size({frozenset(((symbol, 1),)): 1}, symbol.label)
+                for _ in range(abs(power)):
+                    term = term * part if power > 0 else Size(term._exact(part) or {})
+            total = total + term
+        return total
 
     @property
     def is_symbol(self) -> Union[Symbol, None]:
