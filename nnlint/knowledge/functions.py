@@ -1057,7 +1057,9 @@ _FUNCTIONS: dict[str, dict[Kind, str]] = {
             rand *size
             randn *size
             randint low high size
+            integers low high size
             random size
+            random_sample=random size
             uniform low high size
             normal loc scale size
             standard_normal size

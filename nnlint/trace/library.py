@@ -653,6 +653,8 @@ SPECIAL: dict[str, Handler] = {
     "torch.autograd.backward": _torch_backward,
     "torch.autograd.grad": _torch_grad,
     "torch.tensor": _torch_tensor,
+    "numpy.random.default_rng": lambda m, args, site: External("numpy.random"),
+    "numpy.random.RandomState": lambda m, args, site: External("numpy.random"),
     "torch.utils.data.TensorDataset": _tensor_dataset,
     "torch.utils.data.random_split": _random_split,
     "random.sample": _sample,

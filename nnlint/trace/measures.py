@@ -249,7 +249,11 @@ def _view(
 def of_arithmetic(op: Op, inputs: Sequence[Value]) -> Union[Layout, None]:
     """The layout of `a op b`, broadcast."""
     made = layout_of(op.name, [_layout(value) for value in inputs if isinstance(value, (Tensor, Choice))], {})
-    return made if isinstance(made, Layout) else None
+    if not isinstance(made, Layout):
+        return None
+    if made.rank is not None and any(isinstance(value, Unknown) for value in inputs) and (made.rank < 2 or not all(made.prefix)):
+        return Layout.unknown()  # most often a number; but a larger tensor would be seen in the result
+    return made
 
 
 def of_index(tensor: Tensor, index: list[Any]) -> Layout:

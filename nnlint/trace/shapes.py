@@ -149,7 +149,9 @@ def _derived(size: Size, *formula: object) -> Size:
 
 def _primed(size: Size) -> str:
     """What to call a length that was made from another."""
-    text = str(size).replace("'", "")
+    text = str(size)
+    if text.endswith("'"):
+        return text
     return f"{text}'" if text.isidentifier() else f"({text})'" if len(text) < 30 else "length"
 
 
@@ -526,6 +528,24 @@ def _stack(call: _Call) -> Layout:
     return Layout.unknown() if dim is None else stack([call.tensor(at) for at in range(len(call.inputs))], dim, call.size("count"))
 
 
+def _grid(call: _Call) -> Layout:
+    axes = [call.tensor(at).with_rank(1).prefix[0] for at in range(len(call.inputs))]
+    if call.arguments.get("indexing", "ij") == "xy":
+        axes[:2] = axes[1::-1]
+    return Layout(axes)
+
+
+def _joined(dim: int) -> Maker:
+    """`hstack` and `vstack`: along this dim of tensors that have it."""
+
+    def make(call: _Call) -> Layout:
+        if any(one is None or one.rank is None or one.rank < 2 for one in call.inputs):
+            return Layout.unknown()
+        return cat([call.tensor(at) for at in range(len(call.inputs))], dim, call.size("count"))
+
+    return make
+
+
 def _gather(call: _Call) -> Layout:
     return call.given(1) or Layout.unknown()
 
@@ -809,12 +829,20 @@ _SPECIAL: dict[str, Maker] = {
     "einops.reduce": _einops,
     "cat": _cat,
     "stack": _stack,
+    "meshgrid": _grid,
+    "hstack": _joined(1),
+    "vstack": _joined(0),
     "gather": _gather,
     "take_along_dim": _gather,
     "index_select": _index_select,
     "sliding": _sliding,
     "im2col": _im2col,
-    **dict.fromkeys(words("zeros ones empty full rand randn randint new_zeros new_ones new_empty new_full standard_normal random uniform normal choice integers"), _filled),
+    **dict.fromkeys(
+        words(
+            "zeros ones empty full rand randn randint new_zeros new_ones new_empty new_full standard_normal random uniform normal choice integers"
+        ),
+        _filled,
+    ),
     **dict.fromkeys(words("zeros_like ones_like empty_like full_like rand_like randn_like randint_like"), _like),
     "arange": _arange,
     "linspace": _range_of("steps"),
