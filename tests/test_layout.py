@@ -121,6 +121,7 @@ SHAPE_ONLY: list[tuple[Callable[[Layout], Layout], Callable[[Any], Any]]] = [
     (lambda x: x.index([slice(1, None)]), lambda x: x[1:]),
     (lambda x: x.index([slice(None), slice(None, -1)]), lambda x: x[:, :-1]),
     (lambda x: x.index([slice(None), slice(None, None, 2)]).narrow(1, 2), lambda x: x[:, ::2]),
+    (lambda x: Layout.fresh([B, 2 * T]).index([slice(None), slice(1, None, 2)]), lambda x: torch.zeros(2, 6)[:, 1::2]),
     (lambda x: x.index([Layout.fresh([W])]), lambda x: x[torch.zeros(11, dtype=torch.long)]),
     (
         lambda x: x.index([slice(None), Layout.fresh([W]), Layout.fresh([W])]),
@@ -480,6 +481,8 @@ def test_unknowns_that_only_the_total_relates() -> None:
     assert verdict(fresh([16, T]), count, 128, 1, 9) is None
     assert verdict(fresh([8, 64, T]), n, 256, 16, 16) is None
     assert verdict(fresh([B, 4, T, 32]), None, 8, 8, 32) is None
+    assert verdict(fresh([n, 64, 4, 4, 2, 2]), 16, 64, None, 4) is None  # n may be 16
+    assert verdict(fresh([n, 4, 4, C]), 16, None, C) is None
 
 
 def test_doubt_is_silence() -> None:

@@ -118,7 +118,13 @@ class Size:
             term = Size({_CONSTANT: number})
             for symbol, power in powers:
                 value = symbol.key.value if isinstance(symbol.key, Counted) else None
-                part = symbol.key.counted if isinstance(symbol.key, Size) else Size.of(value) if value is not None else Size({frozenset(((symbol, 1),)): 1}, symbol.label)
+                part = (
+                    symbol.key.counted
+                    if isinstance(symbol.key, Size)
+                    else Size.of(value)
+                    if value is not None
+                    else Size({frozenset(((symbol, 1),)): 1}, symbol.label)
+                )
                 for _ in range(abs(power)):
                     term = term * part if power > 0 else Size(term._exact(part) or {})
             total = total + term
