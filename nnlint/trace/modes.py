@@ -8,7 +8,7 @@ from typing import NamedTuple, Union
 from nnlint.findings import Site
 from nnlint.trace.networks import parts, sensitive
 from nnlint.trace.roles import EVALUATES, TRAINS, Roles
-from nnlint.trace.story import Arms, Block, Copied, Escape, Event, Forward, Loop, Mode, ModeRead, Story
+from nnlint.trace.story import Arms, Block, Copied, Escape, Event, Forward, Loop, Mode, ModeRead, Story, once
 from nnlint.trace.typestate import Walk
 from nnlint.trace.values import Facts, Network, Unknown, Value
 
@@ -184,6 +184,7 @@ class Reach:
         return list(alike.values())
 
 
+@once
 def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
     """Evaluations in train mode and trainings in eval mode, of networks that were trained before or loaded."""
     reach = Reach(story)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Union
 
 from nnlint.findings import Site
 from nnlint.trace.machine import has_events
-from nnlint.trace.story import Arms, Backward, Block, Escape, Event, GradUse, Loop, Scope, Step, Story, Zero
+from nnlint.trace.story import Arms, Backward, Block, Escape, Event, GradUse, Loop, Scope, Step, Story, Zero, once
 from nnlint.trace.training import held, overlap
 from nnlint.trace.typestate import Walk
 from nnlint.trace.values import (
@@ -244,6 +244,7 @@ def optimizers(story: Story) -> list[Optimizer]:
     return list(found.values())
 
 
+@once
 def gradients(story: Story) -> tuple[list[Leak], list[Waste]]:
     """All leaks and all wasted gradients of a story."""
     leaks: list[Leak] = []

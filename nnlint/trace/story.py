@@ -6,8 +6,8 @@ such as "is there a way round the loop without zeroing?" are answered on the tre
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING, Union
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, TypeVar, Union, cast
 
 from nnlint.findings import Site
 from nnlint.knowledge.schema import Loss
@@ -306,6 +306,7 @@ class Story:
         self.ages: dict[Hashable, int] = {}
         self.counters: set[Hashable] = set()
         self.cut = False
+        self.answers: dict[object, object] = {}
 
     def events(self, block: Union[Block, None] = None) -> Iterator[Event]:
         """All events in order, whatever the branch."""
@@ -317,3 +318,17 @@ class Story:
                     yield from self.events(arm)
             else:
                 yield from self.events(item.body)
+
+
+Answer = TypeVar("Answer")
+
+
+def once(question: Callable[[Story], Answer]) -> Callable[[Story], Answer]:
+    """A question that several rules ask is answered once for each story."""
+
+    def ask(story: Story) -> Answer:
+        if question not in story.answers:
+            story.answers[question] = question(story)
+        return cast(Answer, story.answers[question])
+
+    return ask

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
-from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Loop, Release, Scope, Story, exits
+from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Release, Scope, Story, exits
 from nnlint.trace.values import Facts, conjunction
 
 S = TypeVar("S", bound=Hashable)
@@ -47,7 +47,7 @@ class Walk(Generic[S]):
     def __init__(self, story: Story, automaton: Automaton[S]) -> None:
         self.story = story
         self.automaton = automaton
-        self.relevant: dict[int, bool] = {}
+        self.kept: dict[int, list[Item]] = {}
         keys: Counter[Hashable] = Counter()
         self._count(story.root, keys)
         self.tracked = frozenset(key for key, count in keys.items() if count > 1)
@@ -58,25 +58,33 @@ class Walk(Generic[S]):
         return {state for state, _ in falls} | {state for paths in exits.values() for state, _ in paths}
 
     def _count(self, block: Block, keys: Counter[Hashable]) -> bool:
-        """Which conditions decide more than one branch, and which blocks matter at all."""
+        """Which conditions decide more than one branch; keeps of each block what matters."""
         matters = False
+        kept: list[Item] = []
         for item in block.items:
-            if isinstance(item, Event):
-                matters = matters or (not isinstance(item, (Exit, Release)) and self.automaton.concerns(item))
+            if isinstance(item, (Exit, Release)):
+                kept.append(item)
+            elif isinstance(item, Event):
+                if self.automaton.concerns(item):
+                    matters = True
+                    kept.append(item)
             elif isinstance(item, Arms):
-                inner = [self._count(arm, keys) for _, arm in item.arms]
-                if any(inner) or any(exits(arm, EXITS) for _, arm in item.arms):
+                inner = any([self._count(arm, keys) for _, arm in item.arms])
+                if inner or any(exits(arm, EXITS) for _, arm in item.arms):
                     keys.update({key for facts, _ in item.arms for key, _ in facts})
-                matters = matters or any(inner)
+                    kept.append(item)
+                matters = matters or inner
             else:
-                matters = self._count(item.body, keys) or matters
-                matters = matters or (isinstance(item, Held) and exits(item.body, EXITS))
-        self.relevant[id(block)] = matters
+                inner = self._count(item.body, keys)
+                matters = matters or inner or (isinstance(item, Held) and exits(item.body, EXITS))
+                if inner or isinstance(item, Held):
+                    kept.append(item)
+        self.kept[id(block)] = kept
         return matters
 
     def _block(self, block: Block, paths: set[Path[S]]) -> tuple[set[Path[S]], Exits[S]]:
         out: Exits[S] = {}
-        for item in block.items:
+        for item in self.kept[id(block)]:
             if not paths:
                 break
             if isinstance(item, Exit):
@@ -85,16 +93,14 @@ class Walk(Generic[S]):
             if isinstance(item, Release):
                 paths = _released(item.held, paths, out)
             elif isinstance(item, Event):
-                if self.automaton.concerns(item):
-                    paths = {self._on(item, path) for path in paths}
+                paths = {self._on(item, path) for path in paths}
             elif isinstance(item, Arms):
                 paths = self._arms(item, paths, out)
             elif isinstance(item, Loop):
-                if self.relevant[id(item.body)]:
-                    paths = self._loop(item, paths, out)
+                paths = self._loop(item, paths, out)
             elif isinstance(item, Held):
                 paths = self._held(item, paths)
-            elif self.relevant[id(item.body)]:
+            else:
                 paths = self._scope(item, paths)
             if len(paths) > MAX_STATES:
                 paths = {(state, frozenset(fact for fact in known if _waits(fact[0]))) for state, known in paths}
@@ -110,8 +116,6 @@ class Walk(Generic[S]):
         return after, frozenset(merged.items())
 
     def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
-        if not any(self.relevant[id(arm)] or exits(arm, EXITS) for _, arm in item.arms):
-            return paths
         out: set[Path[S]] = set()
         for facts, arm in item.arms:
             inside: set[Path[S]] = set()
