@@ -15,6 +15,7 @@ from nnlint.trace.values import (
     ClassVal,
     Facts,
     Obj,
+    Params,
     Unknown,
     Value,
     birth,
@@ -215,7 +216,7 @@ class Machine:
             if isinstance(container, Obj) and container.id > start:
                 # Only the arm that made an object knows it.
                 values = [(facts, delta[slot][2]) for facts, delta in falling if slot in delta]
-            joined = join_slot(values)
+            joined = _any_params(values) or join_slot(values) if isinstance(container, Obj) else join_slot(values)
             if joined is not current:
                 self.journal.append((container, key, current))
                 self._write(container, key, joined)
@@ -238,6 +239,13 @@ class Machine:
             return act(value)
         arms: list[tuple[Facts, Callable[[], Result]]] = [(facts, lambda part=part: act(part)) for facts, part in value.alternatives]  # type: ignore[misc]
         return joined(self.fork(arms, site))
+
+    def spread(self, value: Value, act: Callable[[Value], Value]) -> Value:
+        """As `each`, for acts that change nothing: no state to undo and join."""
+        value = self.settle(value)
+        if not isinstance(value, Choice):
+            return act(value)
+        return choice([(facts, act(part)) for facts, part in value.alternatives])
 
     # --- exits -----------------------------------------------------------------------------------------------------
 
@@ -295,6 +303,16 @@ def joined(results: Sequence[tuple[Facts, Result]]) -> Value:
     """The values of arms, as one."""
     values = [(facts, result) for facts, result in results if isinstance(result, Value)]
     return choice(values) if values else Unknown()
+
+
+def _any_params(values: list[tuple[Facts, Any]]) -> Union[Params, None]:
+    """An optimizer that was given parameters in one arm may hold them all."""
+    found = [value for _, value in values if isinstance(value, Params)]
+    if not found or len(found) < len(values) or all(value is found[0] for value in found):
+        return None
+    if any(value.networks is None for value in found):
+        return Params(None)
+    return Params(tuple(dict.fromkeys(network for value in found for network in value.networks or ())), any(value.partial for value in found))
 
 
 def join_slot(values: list[tuple[Facts, Any]]) -> Any:
