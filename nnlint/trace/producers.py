@@ -6,7 +6,7 @@ from typing import Union
 
 from nnlint.knowledge.schema import Kind
 from nnlint.trace.machine import ABSENT
-from nnlint.trace.values import Choice, Const, DictVal, Facts, ListVal, Network, SizeVal, Tensor, TupleVal, Unknown, Value, conjunction
+from nnlint.trace.values import Choice, Const, DictVal, Facts, ListVal, Network, SizeVal, Tensor, TupleVal, Unknown, Value, choice, conjunction
 
 _MANY = frozenset({"any of", "cat", "stack", "returned", "hstack", "vstack", "dstack", "concatenate"})
 _ENDS = frozenset({"field", "batch", "parameter", "input"})
@@ -14,6 +14,7 @@ _SHIFTS = frozenset({"add", "sub"})
 _SCALES = frozenset({"mul", "div"})
 _PRODUCTS = frozenset({"matmul", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "linear", "spmm"})
 _MEANS = frozenset({"mean", "nanmean", "amax", "amin", "max", "min", "median"})
+_PLACEHOLDERS = frozenset({"zeros", "zeros_like", "zero", "new_zeros", "empty", "empty_like", "new_empty", "full", "full_like", "new_full", "ones"})
 _MOST = 48  # alternatives: more than a person would tell apart
 
 
@@ -99,6 +100,8 @@ def _kept(tensor: Tensor) -> Union[list[Value], None]:
             chosen = [*tensor.inputs[:1], *chosen]
         return [value for value in chosen if isinstance(value, (Tensor, Choice))] or None
     inputs = [part for value in tensor.inputs for part in _spread(value)]
+    if name == "filled":
+        return [part for part in map(_written, inputs) if part is not None] or None
     if name == "copy":
         inputs = inputs[1:]
     if name in ("scatter", "index_put", "masked_scatter", "slice_scatter") and len(inputs) > 2:
@@ -165,9 +168,18 @@ def _one_hot(value: Value) -> bool:
 
 
 def _blank(value: Value) -> bool:
-    while isinstance(value, Tensor) and value.op.kind in (Kind.KEEP, Kind.DETACH) and value.inputs:
+    """Whether a tensor only waits to be filled."""
+    while isinstance(value, Tensor) and value.op.kind in (Kind.KEEP, Kind.DETACH) and value.op.name != "filled" and value.inputs:
         value = value.inputs[0]
-    return isinstance(value, Tensor) and value.op.name in ("zeros", "zeros_like", "zero", "new_zeros")
+    return isinstance(value, Tensor) and value.op.name in _PLACEHOLDERS
+
+
+def _written(value: Value) -> Union[Value, None]:
+    """A value less the alternatives in which nothing is written yet."""
+    if not isinstance(value, Choice):
+        return None if _blank(value) else value
+    left = [(facts, part) for facts, part in value.alternatives if not _blank(part)]
+    return choice(left) if left else None
 
 
 def _spread(value: Value) -> list[Value]:

@@ -8,11 +8,12 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.functions import METHODS
-from nnlint.trace import attributes, calls, expressions, iteration, modules, networks
+from nnlint.trace import attributes, calls, expressions, iteration, modules, networks, tensors
 from nnlint.trace.machine import ABSENT, Frame, Machine, has_events
 from nnlint.trace.story import Block, Loop
 from nnlint.trace.values import (
     NONE,
+    TRUE,
     Bound,
     ClassVal,
     Facts,
@@ -28,6 +29,7 @@ from nnlint.trace.values import (
     birth,
     choice,
     key_of,
+    tensors_of,
     tensors_of,
 )
 
@@ -114,6 +116,16 @@ def bind(m: Machine, target: r.Expr, value: Value, frame: Frame) -> None:
         owner = expressions.evaluate(m, target.value, frame)
         index = [expressions.evaluate_index(m, part, frame) for part in target.index]
         m.each(owner, site, lambda part: _set_item(m, part, index, value, site))
+        if isinstance(target.value, r.Name):
+            _filled(m, target.value, owner, value, site, frame)
+
+
+def _filled(m: Machine, target: r.Name, owner: Value, value: Value, site: Site, frame: Frame) -> None:
+    """`x[i] = y`: from here on the name stands for a tensor with both in it. A leaf of the graph stays what it is."""
+    held = [part for _, part in owner.alternatives] if isinstance(owner, expressions.Choice) else [owner]
+    if not tensors_of(value) or not all(isinstance(part, Tensor) and part.op.name != "parameter" and part not in part.networks for part in held):
+        return
+    bind(m, target, m.each(owner, site, lambda part: tensors.fill(m, part, value, site)), frame)
 
 
 def _set_attribute(m: Machine, owner: Value, name: str, value: Value, site: Site) -> Value:
@@ -267,30 +279,34 @@ def _match(m: Machine, node: r.Match, frame: Frame) -> Status:
     arms: list[tuple[Facts, Callable[[], Status]]] = []
     excluded: Facts = ()
     for case in node.cases:
-        facts: Facts = excluded
-        if case.pattern is not None:
-            test = expressions.compare(m, "==", subject, m.settle(expressions.evaluate(m, case.pattern, frame)), site)
-            decided = expressions.truth(m, test)
-            if decided is False:
-                continue
-            if decided is True:
-                arms.append((facts, lambda case=case: run(m, case.body, frame)))  # type: ignore[misc]
-                break
-            facts = excluded + expressions.conditions(m, test, True)
-            excluded = excluded + expressions.conditions(m, test, False)
-        else:
-            key = ("case", node.at, case.at, birth())
-            m.story.ages[key] = birth()
-            facts = (*excluded, (key, True)) if not case.wildcard else excluded
-            excluded = (*excluded, (key, False)) if not case.wildcard else excluded
         for name in case.names:
-            m.set(frame.vars, name, subject if case.wildcard else Unknown(label=name))
-        arms.append((facts, lambda case=case: run(m, case.body, frame)))  # type: ignore[misc]
-        if case.wildcard:
+            m.set(frame.vars, name, subject if case.wildcard or case.pattern is not None else Unknown(label=name))
+        tests = [_matches(m, subject, case, frame, site)]
+        if case.guard is not None:
+            tests.append(expressions.evaluate(m, case.guard, frame))
+        if any(expressions.truth(m, test) is False for test in tests):
+            continue
+        taken = [expressions.conditions(m, test, True) for test in tests]
+        arms.append((sum(taken, excluded), lambda case=case: run(m, case.body, frame)))  # type: ignore[misc]
+        open_ = [test for test, facts in zip(tests, taken) if facts]
+        if not open_:
             break
+        if len(open_) == 1:
+            excluded = (*excluded, *expressions.conditions(m, open_[0], False))
     else:
         arms.append((excluded, lambda: None))
     return branch(m, arms, site) if arms else None
+
+
+def _matches(m: Machine, subject: Value, case: r.Case, frame: Frame, site: Site) -> Value:
+    """Whether the subject meets a pattern, as far as that can be told."""
+    if case.wildcard:
+        return TRUE
+    if case.pattern is None:
+        born = birth()
+        return Unknown(("case", case.at, born), born=born)
+    value = m.settle(expressions.evaluate(m, case.pattern, frame))
+    return expressions.compare(m, "in" if isinstance(case.pattern, r.Tuple) else "==", subject, value, site)
 
 
 _SWITCHING = frozenset({"eval", "train", "zero_grad"})

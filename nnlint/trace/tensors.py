@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 INPUT = Op("input", Kind.SOURCE)
 FIELD = Op("field", Kind.KEEP)
 INDEX = Op("index", Kind.KEEP)
+FILLED = Op("filled", Kind.KEEP)
 COMPARE = Op("compare", Kind.DECISION)
 PARAMETER = Op("parameter", Kind.SOURCE)
 OPAQUE = Op("opaque", Kind.ARITHMETIC)
@@ -106,7 +107,7 @@ def as_tensor(m: Machine, value: Unknown, site: Site) -> Tensor:
     """An unknown value that is used as a tensor: the same tensor each time."""
     known = m.guesses.get(value.key)
     if known is None:
-        known = make(m, INPUT, site, (), {}, layout=measures.unknown())
+        known = make(m, INPUT, site, (), {}, layout=m.shapes.get(value.key) or measures.unknown(value.label))
         known.exact = False
         known.data = data_of(value)
         m.guesses[value.key] = known
@@ -217,7 +218,7 @@ def arithmetic(m: Machine, op: str, left: Value, right: Value, site: Site) -> Va
     """`left op right` where one side is a tensor."""
     inputs = [left] if right is NONE else [left, right]
     kind = _ARITHMETIC.get(op, OPAQUE)
-    return make(m, kind, site, inputs, {}, layout=measures.of_arithmetic(kind, inputs))
+    return make(m, kind, site, inputs, {}, layout=measures.of_arithmetic(m, kind, inputs))
 
 
 def comparison(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value:
@@ -323,6 +324,11 @@ def _field(m: Machine, tensor: Tensor, site: Site) -> Tensor:
     field = make(m, FIELD, site, (tensor,), {}, layout=measures.unknown())
     field.exact = tensor.exact and tensor.op.name == "batch"
     return field
+
+
+def fill(m: Machine, tensor: Value, value: Value, site: Site) -> Value:
+    """What a tensor is after `tensor[i] = value`."""
+    return make(m, FILLED, site, (tensor, value), {}, layout=tensor.layout) if isinstance(tensor, Tensor) else tensor
 
 
 def item(m: Machine, tensor: Tensor, index: list[Any], site: Site) -> Value:
