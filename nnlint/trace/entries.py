@@ -188,7 +188,7 @@ def _forward(m: Machine, func: FuncVal, receiver: Value, site: Site) -> None:
         if param.kind == "positional" and param.default is None:
             born = birth()
             guess = Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born)
-            made = tensors.make(m, tensors.INPUT, site, (), {}, layout=measures.unknown())
+            made = tensors.make(m, tensors.INPUT, site, (), {}, layout=measures.unknown(param.name))
             made.exact = False
             m.guesses[guess.key] = made
             args.positional.append(guess)

@@ -96,6 +96,7 @@ class Machine:
         self.quiet = 0
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
+        self.shapes: dict[Hashable, Any] = {}
         self.tried: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
 
@@ -115,7 +116,7 @@ class Machine:
         self.networks = []
         self.warming = 0
         self.forwards = []
-        self.steps = self.budget if script else self.budget // 20
+        self.steps = self.budget if script else self.budget // 40
         return self.story
 
     def tell(self, event: Event) -> None:

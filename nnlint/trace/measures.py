@@ -13,7 +13,7 @@ from nnlint.trace.machine import Machine
 from nnlint.trace.shapes import UNKNOWN, layout_of
 from nnlint.trace.size import Size
 from nnlint.trace.story import Relabelled
-from nnlint.trace.values import Choice, Const, ListVal, Shape, SizeVal, Tensor, TupleVal, Unknown, Value, birth, tensors_of
+from nnlint.trace.values import Choice, Const, ListVal, Shape, SizeVal, Tensor, TupleVal, Unknown, Value, birth, key_of, tensors_of
 
 _VIEWS = frozenset({"view", "reshape"})
 
@@ -100,6 +100,10 @@ def argument(m: Machine, value: Value) -> object:
         return value.value
     if isinstance(value, (SizeVal, Unknown)):
         return expressions.to_size(value) or UNKNOWN
+    if isinstance(value, Choice):
+        if all(expressions.to_size(part) is not None for _, part in value.alternatives):
+            return Size.symbol(("choice", tuple((facts, key_of(part)) for facts, part in value.alternatives)), "?")
+        return UNKNOWN
     if isinstance(value, TupleVal):
         return tuple(argument(m, item) for item in value.items)
     if isinstance(value, ListVal):
@@ -153,11 +157,11 @@ _LITERALS = frozenset({"tensor", "as_tensor", "asarray"})
 def _literal(m: Machine, data: Value) -> Layout:
     """`torch.tensor(data)`: a copy of one tensor, a stack of several, or numbers."""
     data = m.settle(data)
-    inner = _layout(data)
+    inner = _layout(m, data)
     if inner is not None:
         return inner
     if isinstance(data, (TupleVal, ListVal)) and data.items:
-        parts = [_layout(item) for item in data.items]
+        parts = [_layout(m, item) for item in data.items]
         if any(part is not None for part in parts):
             count = Size.symbol(("length", data.id), "length") if isinstance(data, ListVal) and data.growing else None
             made = layout_of("stack", parts, {} if count is None else {"count": count})
@@ -181,7 +185,7 @@ def entered(m: Machine, tensor: Tensor) -> None:
 
 def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site) -> Any:
     """The layout or layouts that an operation makes; a view that re-labels axes is told."""
-    layouts, count = _inputs(op, inputs)
+    layouts, count = _inputs(m, op, inputs)
     known = arguments(m, args)
     if op.name in _VIEWS:
         return _view(m, op, inputs, layouts, known, site)
@@ -197,14 +201,14 @@ def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Va
     return made
 
 
-def _inputs(op: Op, inputs: Sequence[Value]) -> tuple[list[Union[Layout, None]], Union[Size, None]]:
+def _inputs(m: Machine, op: Op, inputs: Sequence[Value]) -> tuple[list[Union[Layout, None]], Union[Size, None]]:
     if not op.many:
-        return [_layout(value) for value in inputs], None
+        return [_layout(m, value) for value in inputs], None
     out: list[Union[Layout, None]] = []
     count: Union[Size, None] = None
     for value in inputs:
         if isinstance(value, (TupleVal, ListVal)):
-            out += [_layout(item) for item in value.items]
+            out += [_layout(m, item) for item in value.items]
             if isinstance(value, ListVal) and value.growing:
                 count = Size.symbol(("length", value.id), "length")
                 out = out[:1]
@@ -217,12 +221,18 @@ def _inputs(op: Op, inputs: Sequence[Value]) -> tuple[list[Union[Layout, None]],
     return out, count
 
 
-def _layout(value: Value) -> Union[Layout, None]:
+def _layout(m: Machine, value: Value) -> Union[Layout, None]:
     if isinstance(value, Tensor):
         return layout(value)
     if isinstance(value, Choice):
         found = tensors_of(value)
         return layout(found[0]) if len(found) == 1 else None
+    if isinstance(value, Unknown):
+        known = m.guesses.get(value.key)
+        if isinstance(known, Tensor):
+            return layout(known)
+        # the same unknown tensor each time
+        return m.shapes.setdefault(value.key, Layout.unknown(name=value.label))
     return None
 
 
@@ -246,9 +256,9 @@ def _view(
     return after
 
 
-def of_arithmetic(op: Op, inputs: Sequence[Value]) -> Union[Layout, None]:
+def of_arithmetic(m: Machine, op: Op, inputs: Sequence[Value]) -> Union[Layout, None]:
     """The layout of `a op b`, broadcast."""
-    made = layout_of(op.name, [_layout(value) for value in inputs if isinstance(value, (Tensor, Choice))], {})
+    made = layout_of(op.name, [_layout(m, value) for value in inputs if isinstance(value, (Tensor, Choice))], {})
     if not isinstance(made, Layout):
         return None
     if made.rank is not None and any(isinstance(value, Unknown) for value in inputs) and (made.rank < 2 or not all(made.prefix)):

@@ -259,6 +259,9 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
             return _Solved([above if m == below else m for m in source], given, guessed=source.index(below))
         if given.count(above) == 1 and below.powers and below.number == 1:
             return _Solved(source, [below if m == above else m for m in given])
+        factor = next(iter(above.powers)) if above.number == 1 and len(above.powers) == 1 else None
+        if factor is not None and above.powers[factor] == 1 and _is_chosen(factor) and sum(factor in m.powers for m in given) == 1:
+            return _Solved(source, [m.replace(factor, below) for m in given])
     extra = below if above.one else above
     if extra.number == 1 and (above.one or below.one) and all(not isinstance(s.key, (Counted, Size)) for s in extra.powers):
         # the totals agree only if these are all one
