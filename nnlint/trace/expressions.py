@@ -82,7 +82,7 @@ def _const(m: Machine, node: r.Const, frame: Frame) -> Value:
 def _attr(m: Machine, node: r.Attr, frame: Frame) -> Value:
     value = evaluate(m, node.value, frame)
     site = site_of(node, frame)
-    return m.each(value, site, lambda part: m.settle(attributes.get(m, part, node.name, site)))
+    return m.spread(value, lambda part: m.settle(attributes.get(m, part, node.name, site)))
 
 
 def _call(m: Machine, node: r.Call, frame: Frame) -> Value:
@@ -93,7 +93,12 @@ def _call(m: Machine, node: r.Call, frame: Frame) -> Value:
     args = arguments(m, node.args, frame)
     if isinstance(func, Choice) and any(isinstance(part, Network) and part.loss is None for _, part in func.alternatives):
         return m.each(func, site, lambda part: _one_of_networks(m, part, args, site))
-    return m.each(func, site, lambda part: calls.call(m, part, args, site))
+    return m.each(func, site, lambda part: _called(m, part, args, site, node))
+
+
+def _called(m: Machine, func: Value, args: Args, site: Site, node: r.Call) -> Value:
+    m.call = node
+    return calls.call(m, func, args, site)
 
 
 def _one_of_networks(m: Machine, func: Value, args: Args, site: Site) -> Value:
@@ -138,7 +143,7 @@ def _subscript(m: Machine, node: r.Subscript, frame: Frame) -> Value:
     value = evaluate(m, node.value, frame)
     index = [evaluate_index(m, part, frame) for part in node.index]
     site = site_of(node, frame)
-    return m.each(value, site, lambda part: m.settle(attributes.item(m, part, index, site)))
+    return m.spread(value, lambda part: m.settle(attributes.item(m, part, index, site)))
 
 
 def evaluate_index(m: Machine, node: r.Expr, frame: Frame) -> Any:
@@ -210,7 +215,7 @@ def _binary(m: Machine, node: r.Binary, frame: Frame) -> Value:
 
 def binary(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value:
     """`left op right`."""
-    return m.each(left, site, lambda a: m.each(right, site, lambda b: _operate(m, op, a, b, site)))
+    return m.spread(left, lambda a: m.spread(right, lambda b: _operate(m, op, a, b, site)))
 
 
 def _operate(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value:
@@ -271,7 +276,7 @@ def _unary(m: Machine, node: r.Unary, frame: Frame) -> Value:
     site = site_of(node, frame)
     if node.op == "not":
         return negate(m, value)
-    return m.each(value, site, lambda part: _minus(m, node.op, part, site))
+    return m.spread(value, lambda part: _minus(m, node.op, part, site))
 
 
 def _minus(m: Machine, op: str, value: Value, site: Site) -> Value:
@@ -372,6 +377,7 @@ def counts(key: Hashable) -> bool:
 def _boolean(m: Machine, node: r.Boolean, frame: Frame) -> Value:
     parts: list[tuple[Hashable, bool, int]] = []
     last: Value = NONE
+    decided: Union[bool, tuple[Hashable, bool, int]] = False
     stop = node.op == "or"
     before = m.facts
     try:
@@ -389,13 +395,14 @@ def _boolean(m: Machine, node: r.Boolean, frame: Frame) -> Value:
                 m.facts = {**m.facts, **dict(conditions(m, last, not stop))}
     finally:
         m.facts = before
-    if not parts:
+    before_last = parts if isinstance(decided, bool) else parts[:-1]
+    if not before_last:
         return last
     if len(parts) == 1 and len(node.values) > 1 and isinstance(last, Const):
         key, polarity, born = parts[0]
         return Unknown(key, born=born, negated=not polarity)
     if not isinstance(last, (Unknown, Const, ModeFlag, SizeVal)):
-        return _compound(node.op, parts, last, stop)
+        return _compound(node.op, before_last, last, stop)
     return Unknown((node.op, *parts), born=max(part[2] for part in parts))
 
 
@@ -421,7 +428,7 @@ def _compare(m: Machine, node: r.Compare, frame: Frame) -> Value:
     result: Value = TRUE
     for op, part in zip(node.ops, node.rights):
         right = m.settle(evaluate(m, part, frame))
-        result = m.each(left, site, lambda a, op=op, right=right: m.each(right, site, lambda b: compare(m, op, a, b, site)))  # type: ignore[misc]
+        result = m.spread(left, lambda a, op=op, right=right: m.spread(right, lambda b: compare(m, op, a, b, site)))  # type: ignore[misc]
         left = right
     if len(node.ops) > 1 and not isinstance(result, (Const, Tensor)):
         return Unknown(("chain", key_of(result)), born=born_of(result))
@@ -456,11 +463,16 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
             return left if right.value is equal else negate(m, left)
         if isinstance(left, Const):
             left, right = right, left
+        if isinstance(left, SizeVal) and isinstance(right, Const) and left.size.counted.known is not None:
+            return Const((left.size.counted.known == right.value) is equal)
         made = Unknown(("==", key_of(left), key_of(right)), born=max(born_of(left), born_of(right)), negated=not equal)
         return made
     sizes = to_size(left), to_size(right)
     if sizes[0] is not None and sizes[1] is not None and sizes[0] == sizes[1]:
         return Const(op in ("<=", ">="))
+    known = [size.counted.known if size is not None else None for size in sizes]
+    if known[0] is not None and known[1] is not None:
+        return Const(bool(_COMPARE[op](*known)))
     flipped = {">": "<=", "<=": ">", "<": ">=", ">=": "<"}[op]
     negated = op in (">", ">=")
     return Unknown((flipped if negated else op, key_of(left), key_of(right)), born=max(born_of(left), born_of(right)), negated=negated)

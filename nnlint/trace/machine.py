@@ -97,6 +97,7 @@ class Machine:
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
         self.shapes: dict[Hashable, Any] = {}
+        self.call: Union[r.Call, None] = None
         self.tried: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
+from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.schema import Kind, Op
 from nnlint.trace import expressions
@@ -12,6 +13,7 @@ from nnlint.trace.layout import Layout, some_size
 from nnlint.trace.machine import Machine
 from nnlint.trace.shapes import UNKNOWN, layout_of
 from nnlint.trace.size import Size
+from nnlint.trace.spelling import spell
 from nnlint.trace.story import Relabelled
 from nnlint.trace.values import Choice, Const, ListVal, Shape, SizeVal, Tensor, TupleVal, Unknown, Value, birth, key_of, tensors_of
 
@@ -250,10 +252,34 @@ def _view(
     after, relabel = before.view([item for item in target if isinstance(item, (int, Size))])
     if relabel is not None and relabel.certain and isinstance(inputs[0], Tensor):
         serial = birth()
-        event = Relabelled(site, relabel, op.name, serial, inputs[0].relabelled)
+        receiver, names = _words(m, site)
+        event = Relabelled(site, relabel.named(_matched(names, target)), op.name, serial, inputs[0].relabelled)
+        event.receiver = receiver
         m.tell(event)
         m.pending_relabel = serial
     return after
+
+
+def _words(m: Machine, site: Site) -> tuple[str, list[str]]:
+    """What the user calls the tensor and the sizes in the call of a view; nothing where that is hard to say."""
+    node = m.call
+    if node is None or node.at != site.at or not isinstance(node.func, r.Attr):
+        return "", []
+    args = [arg for arg in node.args if arg.keyword in (None, "shape", "newshape", "input", "a")]
+    owner = spell(node.func.value)
+    if owner in ("torch", "np", "numpy", "F") and args:
+        owner = spell(args.pop(0).value)
+    shape = args[0].value.items if len(args) == 1 and isinstance(args[0].value, (r.Tuple, r.List)) else [arg.value for arg in args]
+    if any(arg.star for arg in args):
+        return owner or "", []
+    return (owner or "").removesuffix(".contiguous()"), [spell(part) or "" for part in shape]
+
+
+def _matched(names: list[str], target: Sequence[object]) -> dict[Size, str]:
+    """Sizes by the name that the user has for them."""
+    if len(names) != len(target):
+        return {}
+    return {(item if isinstance(item, Size) else Size.of(item)): name for name, item in zip(names, target) if isinstance(item, (Size, int)) and name}
 
 
 def of_arithmetic(m: Machine, op: Op, inputs: Sequence[Value]) -> Union[Layout, None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import gcd
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from nnlint.trace.size import Counted, Size, Symbol
 
@@ -95,9 +95,26 @@ class Relabel(NamedTuple):
     def __str__(self) -> str:
         return f"{spell(self.source)} is read as {spell(self.target)}"
 
+    def named(self, names: Mapping[Size, str]) -> Relabel:
+        """The same in the user's words; a number is named where only one axis has it."""
+        numbers = [size for size in (*self.source, *self.target) if size is not None]
+
+        def one(size: Union[Size, None]) -> Union[Size, None]:
+            name = None if size is None else names.get(size)
+            if size is None or name is None or (size.known is not None and numbers.count(size) > 2):
+                return size
+            return size.named(name)
+
+        def each(sizes: Any) -> Any:
+            return None if sizes is None else tuple(map(one, sizes))
+
+        return self._replace(
+            source=each(self.source), target=each(self.target), moved=each(self.moved), first=each(self.first), last=each(self.last)
+        )
+
     def fix(self, receiver: str = "x") -> Union[str, None]:
-        """The expression that was meant, or None where more than one could be."""
-        if self.permute is None:
+        """The expression that was meant, or None where more than one could be, or where it cannot be written down."""
+        if self.permute is None or any("?" in str(size) or "'" in str(size) for size in (*(self.first or ()), *(self.last or ()))):
             return None
         text = receiver
         if self.first is not None:

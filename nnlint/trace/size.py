@@ -317,7 +317,7 @@ class Size:
     def __str__(self) -> str:
         known = self.known
         if known is not None:
-            return str(known)
+            return self._text if self._text and self._level == _NAME else str(known)
         symbol = self.is_symbol
         if symbol is not None and symbol.label and (not self._text or self._level != _NAME):
             return symbol.label
