@@ -8,7 +8,7 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.schema import Kind, Op
-from nnlint.trace import attributes, expressions, statements, tensors
+from nnlint.trace import attributes, expressions, fields, statements, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Frame, Machine
 from nnlint.trace.values import (
@@ -58,6 +58,8 @@ def items(m: Machine, value: Value) -> Union[list[Value], None]:
         return [Const(start + index * value.step) for index in range(value.count)] if isinstance(start, int) else None
     if isinstance(value, Batches):
         return _combined(m, value)
+    if isinstance(value, Instance):
+        return fields.items(value)
     if isinstance(value, Const) and isinstance(value.value, str) and len(value.value) <= UNROLLED:
         return [Const(letter) for letter in value.value]
     return None
@@ -101,8 +103,8 @@ def element(m: Machine, value: Value, site: Site) -> Value:
     if isinstance(value, Choice):
         return choice(_unlike([(facts, element(m, part, site)) for facts, part in value.alternatives]))
     if isinstance(value, Service) and value.kind == "loader":
-        dataset = value.args.get("dataset")
-        batch = tensors.make(m, BATCH, site, (), {"dataset": dataset} if dataset is not None else {})
+        columns = _columns(m, m.settle(value.args.get("dataset", Unknown())), site)
+        batch = tensors.make(m, BATCH, site, (), {"columns": columns} if columns is not None else {})
         batch.data = frozenset({("loader", value.id)})
         return batch
     if isinstance(value, Params):
@@ -120,6 +122,23 @@ def element(m: Machine, value: Value, site: Site) -> Value:
         return Unknown()
     born = birth()
     return Unknown(("element", key_of(value), born), born=born)
+
+
+def _columns(m: Machine, dataset: Value, site: Site) -> Union[Value, None]:
+    """What a batch is made of, where it is known: the tensors of a `TensorDataset`, the item of a dataset of the project."""
+    if isinstance(dataset, Tensor):
+        return dataset.args.get("columns")
+    if not isinstance(dataset, Instance):
+        return None
+    key = ("item of", dataset.id, bool(m.warming))  # what is told while warming up is forgotten
+    if key not in m.guesses:
+        m.guesses[key] = None
+        found = attributes.method(dataset.cls, "__getitem__")
+        if found is not None and found.node not in m.active:
+            from nnlint.trace import calls
+
+            m.guesses[key] = calls.call(m, Bound(dataset, found), Args([Unknown(label="index")]), site)
+    return m.guesses[key]  # type: ignore[no-any-return]
 
 
 def _without_gaps(value: Value) -> Value:

@@ -22,8 +22,10 @@ class Range(NamedTuple):
         return self.low == -inf and self.high == inf
 
     def leaves(self, other: Range) -> bool:
-        """Whether values in this range are known to lie well outside the other."""
-        return self.sure and (self.low < other.low - 1e-6 or self.high > other.high + 1e-6)
+        """Whether values in this range are known to lie well outside the other; a little noise on top does not count."""
+        outside = max(other.low - self.low, self.high - other.high)
+        inside = min(self.high, other.high) - max(self.low, other.low)
+        return self.sure and outside > 1e-6 and (inside in (inf, -inf) or outside > 0.25 * inside)
 
 
 UNKNOWN = Range(-inf, inf, sure=False)
@@ -60,6 +62,10 @@ _SOURCES: dict[str, Range] = {
     "zeros": Range(0, 0),
     "ones": Range(1, 1),
     "one_hot": Range(0, 1),
+    "multinomial": Range(0, 1),  # and more: how many kinds there are is not known
+    "randint": Range(0, 1),
+    "randperm": Range(0, 1),
+    "bernoulli": Range(0, 1),
     "compare": Range(0, 1),
 }
 _IMAGES: dict[str, Range] = {
@@ -99,6 +105,8 @@ def _of_tensor(value: Tensor, depth: int) -> Range:
         return ANY
     if name == "field":
         return range_of(value.args["of"], depth + 1) if "of" in value.args else UNKNOWN
+    if name == "linspace":
+        return _union([range_of(value.args[end], depth + 1) for end in ("start", "end") if end in value.args])
     if name in _DATA:
         return range_of(value.args["data"], depth + 1) if "data" in value.args else UNKNOWN
     if kind is Kind.ARITHMETIC:

@@ -17,6 +17,7 @@ from nnlint.trace.values import (
     TRUE,
     Bound,
     Const,
+    DictVal,
     GradVal,
     ListVal,
     ModeFlag,
@@ -354,12 +355,13 @@ def _key(part: Any) -> object:
     return tuple(_key(end) for end in part) if isinstance(part, tuple) else part
 
 
-def _column(tensor: Tensor, position: object) -> Union[Value, None]:
-    """The data behind a field of a batch, where the loader was given tensors."""
-    dataset = tensor.args.get("dataset")
-    columns = dataset.args.get("columns") if isinstance(dataset, Tensor) else None
-    if isinstance(columns, TupleVal) and isinstance(position, int) and -len(columns.items) <= position < len(columns.items):
-        return columns.items[position]
+def _column(tensor: Tensor, key: object) -> Union[Value, None]:
+    """The data behind a field of a batch, where it is known."""
+    columns = tensor.args.get("columns")
+    if isinstance(columns, TupleVal) and isinstance(key, int) and -len(columns.items) <= key < len(columns.items):
+        return columns.items[key]
+    if isinstance(columns, DictVal) and isinstance(key, str):
+        return columns.entries.get(key)
     return None
 
 
