@@ -18,12 +18,20 @@ USED, EVALUATED, CHOSEN = "used", "evaluated", "chosen"
 
 class Switched(NamedTuple):
     """The mode of a layer, the switch that set it, and what came since: it was trained (`USED`), an evaluation ran (`EVALUATED`), or it
-    was trained in eval mode without one, which is a choice (`CHOSEN`). `trained` is for ever."""
+    was trained in eval mode without one, which is a choice (`CHOSEN`). `trained` is for ever. `calls` lead to the switch, `back` says
+    that it ends an evaluation that began in the same function."""
 
     mode: str
     site: Union[Site, None] = None
     since: str = ""
     trained: bool = False
+    calls: tuple[Site, ...] = ()
+    back: bool = False
+
+    def meant(self, forward: Forward) -> bool:
+        """Whether `train()` was called for this very forward, and not at the end of something that is over."""
+        over = self.back and forward.calls[: len(self.calls)] != self.calls
+        return self.site is not None and self.since != USED and not over
 
 
 class Evaluation(NamedTuple):
@@ -94,10 +102,11 @@ class Modes:
         if mode is None:
             return state._replace(mode=UNKNOWN, since="")
         if mode:
-            return Switched(TRAIN, event.site, USED if restored and state.trained else "", state.trained)
+            back = state.mode == EVAL and state.since == EVALUATED and state.calls == event.calls
+            return Switched(TRAIN, event.site, USED if restored and state.trained else "", state.trained, event.calls, back)
         if state.mode == EVAL and (restored or state.since == CHOSEN):
             return state
-        return Switched(EVAL, event.site, "", state.trained)
+        return Switched(EVAL, event.site, "", state.trained, event.calls)
 
     def _forward(self, event: Forward, state: Switched) -> Switched:
         role = self.roles.of(event, self.studies)
@@ -111,7 +120,7 @@ class Modes:
             return state._replace(trained=True)
         if role == EVALUATES and state.mode == TRAIN and (state.trained or _loaded(event.network)):
             # `train()` right before an evaluation is a decision (dropout as noise), unless its result is a score.
-            if state.site is None or state.since == USED or (event.scored and not event.moded):
+            if not state.meant(event) or (event.scored and not event.moded):
                 self.evaluations.setdefault(event, state)
         if state.mode == EVAL and state.since != CHOSEN and (role == EVALUATES or not event.grad):
             return state._replace(since=EVALUATED)
@@ -199,7 +208,7 @@ def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
         automaton = Modes(layer, reach, roles)
         automaton.born = copies.get(id(layer.origin), {})
         Walk(story, automaton).run(fresh(layer))
-        left = {event: {state._replace(site=None, since="") for state in states} for event, states in automaton.copies.items()}
+        left = {event: {Switched(state.mode, trained=state.trained) for state in states} for event, states in automaton.copies.items()}
         copies.update((id(one), left) for one in group)
         for forward, state in automaton.evaluations.items():
             if isinstance(forward.network, Network):

@@ -16,6 +16,7 @@ from nnlint.trace.values import (
     TRUE,
     Bound,
     ClassVal,
+    Const,
     Facts,
     FuncVal,
     ListVal,
@@ -482,7 +483,13 @@ def _carry(m: Machine, changed: list[tuple[Any, Any, Any]], loop: Loop) -> None:
         if not isinstance(old, Value) or not isinstance(now, Value) or old is now:
             continue
         m.journal.append((container, key, now))
-        m._write(container, key, choice([(((mark, True),), old), (((mark, False),), now)]))
+        # A number that changes counts something, or adds it up: any round may find any.
+        counted = _number(old) and _number(now)
+        m._write(container, key, Unknown() if counted else choice([(((mark, True),), old), (((mark, False),), now)]))
+
+
+def _number(value: Value) -> bool:
+    return isinstance(value, Const) and isinstance(value.value, (int, float)) and not isinstance(value.value, bool)
 
 
 def _while(m: Machine, node: r.While, frame: Frame) -> Status:
