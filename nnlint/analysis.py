@@ -38,7 +38,11 @@ def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str]
             failures.append(Failure(source.place(span), error.message))
     program = Program(files, [source.key for source in sources], src)
     reports: dict[tuple[str, Site], tuple[Rule, Report]] = {}
+    by_key = {source.key: source for source in sources}
     for story in stories(program):
+        if story.trouble:
+            start = by_key[story.entry].place(Span(1, 1, 1, 2))
+            failures.append(Failure(start, f"a mistake in nnlint kept it from following this program ({story.trouble}); please report it"))
         for rule in rules:
             for report in rule.check(story):
                 keep(reports, rule, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from nnlint import records as r
 from nnlint.findings import Site
@@ -14,9 +15,10 @@ from nnlint.trace.story import Story
 from nnlint.trace.values import Bound, ClassVal, FuncVal, Instance, Network, Optimizer, Unknown, Value, birth
 
 TELLING = frozenset(
-    "backward step zero_grad eval train view reshape softmax log_softmax sigmoid cross_entropy binary_cross_entropy nll_loss kl_div "
-    "Sequential CrossEntropyLoss BCELoss BCEWithLogitsLoss NLLLoss KLDivLoss MSELoss binary_cross_entropy_with_logits manual_backward "
-    "Softmax Sigmoid LogSoftmax BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm2d SyncBatchNorm training_step".split()
+    "backward zero_grad manual_backward training_step compute_loss view reshape cross_entropy nll_loss kl_div binary_cross_entropy "
+    "binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss CrossEntropyLoss NLLLoss KLDivLoss BCELoss BCEWithLogitsLoss "
+    "MSELoss L1Loss SmoothL1Loss HuberLoss MultiMarginLoss CTCLoss BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d "
+    "InstanceNorm3d SyncBatchNorm".split()
 )
 """A function that names none of these has nothing to tell on its own."""
 _VIEWS = frozenset({"view", "reshape"})
@@ -31,13 +33,22 @@ def stories(program: Program, budget: int = 400_000) -> Iterator[Story]:
     for file in ordered:
         if _is_script(file):
             story = m.begin(file.key, script=True)
-            try:
+            with _bounded(story):
                 story = modules.main(m, file)
-            except BudgetSpent:
-                story.cut = True
             yield story
     for file in ordered:
         yield from _unreached(m, file)
+
+
+@contextmanager
+def _bounded(story: Story) -> Iterator[None]:
+    """A story may end early: its budget is spent, or nnlint itself is at fault, which is said and does not stop the others."""
+    try:
+        yield
+    except BudgetSpent:
+        story.cut = True
+    except Exception as error:
+        story.trouble = f"{type(error).__name__}: {error}"
 
 
 def _is_script(file: File) -> bool:
@@ -64,29 +75,26 @@ def _unreached(m: Machine, file: File) -> Iterator[Story]:
     if not (file.module.words & TELLING):
         return
     story = m.begin(file.key, script=False)
-    try:
+    frame = None
+    with _bounded(story):
         frame = modules.namespace(m, file.key)
-    except BudgetSpent:
-        return
     if frame is None:
+        if story.trouble:
+            yield story
         return
     for value in list(frame.vars.values()):
         if isinstance(value, ClassVal) and value.file is file and _has_more(m, value):
             story = m.begin(file.key, script=False)
-            try:
+            with _bounded(story):
                 _try_class(m, value)
-            except BudgetSpent:
-                story.cut = True
             yield story
     for value in list(frame.vars.values()):
         if isinstance(value, FuncVal) and value.file is file and isinstance(value.node, r.Function):
             if (file.key, value.node.at) in m.reached or not (value.node.words & TELLING):
                 continue
             story = m.begin(file.key, script=False)
-            try:
+            with _bounded(story):
                 _try_function(m, value, None)
-            except BudgetSpent:
-                story.cut = True
             yield story
 
 
@@ -96,9 +104,15 @@ def _open() -> Args:
     return args
 
 
+def _words(cls: ClassVal) -> frozenset[str]:
+    """All names in the methods of a class itself."""
+    parts = [value.func if isinstance(value, Bound) else value for value in cls.attrs.values()]
+    return frozenset().union(*(part.node.words for part in parts if isinstance(part, FuncVal) and isinstance(part.node, r.Function)))
+
+
 def _has_more(m: Machine, cls: ClassVal) -> bool:
     """Whether a class was never used, or has hooks that only a framework calls."""
-    if (cls.file.key, cls.node.at) not in m.visited:
+    if (cls.file.key, cls.node.at) not in m.visited and _words(cls) & TELLING:
         return True
     if any((func.file.key, func.node.at) not in m.reached for func, _ in hooks.hooks(cls)):
         return True

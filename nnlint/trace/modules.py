@@ -7,7 +7,7 @@ from typing import Union
 from nnlint import records as r
 from nnlint.program import File
 from nnlint.trace import attributes, statements
-from nnlint.trace.machine import Frame, Machine
+from nnlint.trace.machine import BudgetSpent, Frame, Machine
 from nnlint.trace.story import Story
 from nnlint.trace.values import Const, External, ModuleVal, Unknown, Value
 
@@ -25,7 +25,13 @@ def namespace(m: Machine, path: str) -> Union[Frame, None]:
     kept = m.story, m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls
     m.story = m.imported[path] = Story(path, script=True)
     m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = m.story.root, None, {}, True, [], 0, [], ()
-    statements.run(m, file.module.body, frame)
+    # What an import costs is not charged to the entry point that happens to come first.
+    steps, m.steps = m.steps, m.budget
+    try:
+        statements.run(m, file.module.body, frame)
+    except BudgetSpent:
+        m.story.cut = True
+    m.steps = steps
     m.story, m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = kept
     return frame
 

@@ -296,7 +296,7 @@ class Story:
     """One run of the program from one entry point.
 
     `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
-    (`i % k == 0`).
+    (`i % k == 0`). `cut` says that the budget was spent before the end, `trouble` that nnlint failed on it.
     """
 
     def __init__(self, entry: str, script: bool) -> None:
@@ -306,6 +306,7 @@ class Story:
         self.ages: dict[Hashable, int] = {}
         self.counters: set[Hashable] = set()
         self.cut = False
+        self.trouble = ""
         self.answers: dict[object, object] = {}
 
     def events(self, block: Union[Block, None] = None) -> Iterator[Event]:
