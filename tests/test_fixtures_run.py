@@ -3,6 +3,7 @@
 Importing torch costs more than most of the programs. One helper process imports it once and forks a child for every program, so that each
 still runs as `__main__` in a process of its own, with its own folder first on sys.path and an empty working directory.
 """
+
 import ast
 import importlib.util
 import json
@@ -10,12 +11,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 SECONDS = 120
+Run = Callable[[Path, Path, Path], tuple[int, str]]
 MARK = re.compile(r"#\s*expect:\s*(.*)$")
 
 SERVER = r"""
@@ -95,32 +98,38 @@ def program_text(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def execute():
+def execute() -> Iterator[Run]:
     if not hasattr(os, "fork"):
+
         def plainly(path: Path, folder: Path, cwd: Path) -> tuple[int, str]:
             env = dict(os.environ, PYTHONPATH=str(folder))
             done = subprocess.run([sys.executable, str(path)], cwd=cwd, env=env, timeout=SECONDS, capture_output=True, text=True)
             return done.returncode, done.stdout + done.stderr
+
         yield plainly
         return
 
     env = dict(os.environ, OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
     with subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as server:
+        assert server.stdin is not None and server.stdout is not None
+        jobs, answers = server.stdin, server.stdout
+
         def forked(path: Path, folder: Path, cwd: Path) -> tuple[int, str]:
             log = cwd.parent / "log.txt"
             job = {"path": str(path), "folder": str(folder), "cwd": str(cwd), "log": str(log), "seconds": SECONDS}
-            server.stdin.write(json.dumps(job) + "\n")
-            server.stdin.flush()
-            answer = server.stdout.readline()
+            jobs.write(json.dumps(job) + "\n")
+            jobs.flush()
+            answer = answers.readline()
             assert answer, "the helper process is gone"
             return int(answer), log.read_text(encoding="utf-8", errors="replace")
+
         yield forked
-        server.stdin.close()
+        jobs.close()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the programs need torch")
 @pytest.mark.parametrize("path", cases(), ids=case_id)
-def test_runs(path, execute, tmp_path):
+def test_runs(path: Path, execute: Run, tmp_path: Path) -> None:
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     program = path
@@ -132,7 +141,7 @@ def test_runs(path, execute, tmp_path):
 
 
 @pytest.mark.parametrize("path", cases(), ids=case_id)
-def test_says_what_it_is(path):
+def test_says_what_it_is(path: Path) -> None:
     text = explanation(path)
     assert re.search(r"^Source: \S", text, flags=re.M), "the docstring (first cell) lacks a line `Source: ...`"
     for line in program_text(path).splitlines():
