@@ -256,7 +256,8 @@ class Try(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
 
 
 class Case(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
-    """`pattern` is the value of a literal or dotted-name pattern, else None; `names` are those the pattern binds; `wildcard` is `case _`."""
+    """`pattern` is the value of a literal or dotted-name pattern, a tuple of these where there are several, else None; `names` are those
+    the pattern binds; `wildcard` is `case _` and `case name`."""
 
     pattern: Union[Expr, None]
     names: tuple[str, ...]

@@ -237,14 +237,14 @@ def test_match() -> None:
     found = statement(text)
     assert isinstance(found, r.Match)
     assert [(show(case.pattern), case.names, show(case.guard), case.wildcard) for case in found.cases] == [
-        (None, (), None, False),
+        (("Tuple", [ONE, TWO]), (), None, False),
         (("Unary", "-", ONE), (), None, False),
         (("Const", None), (), None, False),
         (("Attr", B, "c"), (), A, False),
         (None, ("x", "rest"), None, False),
         (None, ("v", "more"), None, False),
         (None, ("p", "z", "whole"), None, False),
-        (None, ("other",), None, False),
+        (None, ("other",), None, True),
         (None, (), None, True),
     ]
     assert "Point" in lower(text).words

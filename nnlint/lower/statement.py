@@ -316,13 +316,24 @@ def _case(low: Lowering, node: cst.MatchCase) -> r.Case:
     at = low.at
     low.at = at + 1
     pattern = node.pattern
-    value = maybe(low, pattern.value) if isinstance(pattern, (cst.MatchValue, cst.MatchSingleton)) else None
+    value = _value(low, pattern, at)
     names: list[str] = []
     _captures(low, pattern, names)
     low.bound.update(names)
-    wildcard = isinstance(pattern, cst.MatchAs) and pattern.pattern is None and pattern.name is None
+    wildcard = isinstance(pattern, cst.MatchAs) and pattern.pattern is None
     guard = maybe(low, node.guard)
     return r.Case(at, value, tuple(names), guard, block(low, node.body), wildcard)
+
+
+def _value(low: Lowering, pattern: cst.MatchPattern, at: int) -> Union[r.Expr, None]:
+    """The value that a pattern names, or all of them (`1 | 2`); None where it asks for more."""
+    if isinstance(pattern, cst.MatchAs) and pattern.pattern is not None:
+        return _value(low, pattern.pattern, at)
+    if isinstance(pattern, cst.MatchOr):
+        parts = [part.pattern for part in pattern.patterns]
+        plain = [part.value for part in parts if isinstance(part, (cst.MatchValue, cst.MatchSingleton))]
+        return r.Tuple(at, tuple([low.table[type(part)](low, part) for part in plain])) if len(plain) == len(parts) else None
+    return maybe(low, pattern.value) if isinstance(pattern, (cst.MatchValue, cst.MatchSingleton)) else None
 
 
 def _captures(low: Lowering, pattern: Union[cst.MatchPattern, cst.MatchStar, None], names: list[str]) -> None:

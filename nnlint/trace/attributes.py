@@ -70,18 +70,26 @@ def library_name(package: str, name: str) -> Union[Value, None]:
     return None
 
 
+def definite(value: External) -> bool:
+    """Whether a name of a library surely means a module, a function or a class, and not a setting such as `config.DEPTH`."""
+    top, _, last = value.name.rpartition(".")
+    is_class = last[:1].isupper() and not last.isupper()
+    return not top or is_class or top.split(".")[0] in ("torch", "builtins") or library_name(top, last) is not None
+
+
 def mro(cls: ClassVal) -> list[Value]:
-    """The class and its bases, depth first, each once; good enough where real hierarchies of networks are concerned."""
-    out: list[Value] = []
-    pending: list[Value] = [cls]
-    while pending:
-        base = pending.pop(0)
-        if any(base is seen for seen in out):
-            continue
-        out.append(base)
-        if isinstance(base, ClassVal):
-            pending = [*base.bases, *pending]
-    return out
+    """The class and its bases as Python looks them up: depth first, and what several share after all of these."""
+    found: list[Value] = []
+    _line(cls, found)
+    last = {base.name if isinstance(base, External) else id(base): base for base in reversed(found)}
+    return list(reversed(last.values()))
+
+
+def _line(base: Value, found: list[Value]) -> None:
+    found.append(base)
+    if isinstance(base, ClassVal):
+        for part in base.bases:
+            _line(part, found)
 
 
 def method(cls: ClassVal, name: str) -> Union[FuncVal, None]:
@@ -372,14 +380,19 @@ def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
         getter = method(value.cls, "__getitem__")
         if getter is not None:
             return calls.call(m, Bound(value, getter), Args([_index_value(key)]), site)
+        parts = iteration.items(m, value)
+        if parts is not None:
+            return _of_sequence(m, TupleVal(tuple(parts)), key, site)
     if isinstance(value, Params):
         return value
-    if isinstance(value, (External, ClassVal)):
+    if isinstance(value, ClassVal) or (isinstance(value, External) and definite(value)):
         return value
     if isinstance(value, Unknown):
         born = max([value.born, *(born_of(part) for part in index if isinstance(part, Value))])
         label = f"{value.label}[{key.value!r}]" if isinstance(key, Const) and value.label else ""
         return Unknown(("item", value.key, *(_index_key(part) for part in index)), label, born)
+    if isinstance(value, External):
+        return Unknown(("item", key_of(value), *(_index_key(part) for part in index)), value.name.rpartition(".")[2])
     return Unknown()
 
 
@@ -463,7 +476,7 @@ def unpacked(m: Machine, value: Value, count: int, starred: Union[int, None], si
             return measures.unpack(value, count)
         return [Unknown() for _ in range(count)]
     known: Union[list[Value], None] = None
-    if isinstance(value, (TupleVal, ListVal, DictVal, Batches, Range)) or (isinstance(value, Network) and value.items is not None):
+    if isinstance(value, (TupleVal, ListVal, DictVal, Batches, Range, Instance)) or (isinstance(value, Network) and value.items is not None):
         known = iteration.items(m, value)
     if known is not None:
         if starred is not None and len(known) >= count - 1:

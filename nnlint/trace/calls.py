@@ -9,7 +9,7 @@ from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.knowledge.schema import Kind, Op
-from nnlint.trace import attributes, collections, expressions, library, networks, statements, tensors, training
+from nnlint.trace import attributes, collections, expressions, fields, library, networks, statements, tensors, training
 from nnlint.trace.arguments import Args, Pending
 from nnlint.trace.machine import Frame, Machine
 from nnlint.trace.story import Escape, Held
@@ -365,21 +365,7 @@ def _fields(m: Machine, made: Union[Network, Optimizer, Instance], cls: ClassVal
     if isinstance(made, Optimizer):
         training.super_init(m, made, args)
         return
-    names = [
-        statement.targets[0].id
-        for base in reversed(attributes.mro(cls))
-        if isinstance(base, ClassVal)
-        for statement in base.node.body
-        if isinstance(statement, r.Assign) and statement.annotation is not None and isinstance(statement.targets[0], r.Name)
-    ]
-    for name, value in args.named(tuple(dict.fromkeys(names))).items():
-        m.set(made.attrs, name, value)
-    for name in names:
-        if name not in made.attrs and attributes.method(cls, name) is None and not any(name in base.attrs for base in attributes.mro(cls) if isinstance(base, ClassVal)):
-            m.set(made.attrs, name, Unknown(label=name))
-    after = attributes.method(cls, "__post_init__")
-    if after is not None:
-        invoke(m, after, Args(), site, made)
+    fields.fill(m, made, cls, args, site)
 
 
 def super_of(m: Machine, node: r.Call, frame: Frame) -> Value:

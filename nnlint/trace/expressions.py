@@ -321,7 +321,9 @@ def truth(m: Machine, value: Value) -> Union[bool, tuple[Hashable, bool, int]]:
         return bool(value.items)
     if isinstance(value, DictVal) and not value.open:
         return bool(value.entries)
-    if isinstance(value, (Obj, FuncVal, Bound, Partial, ClassVal, External, ModuleVal, GradVal, Params)) and not isinstance(value, DictVal):
+    if isinstance(value, (Obj, FuncVal, Bound, Partial, ClassVal, ModuleVal, GradVal, Params)) and not isinstance(value, DictVal):
+        return True
+    if isinstance(value, External) and attributes.definite(value):
         return True
     if isinstance(value, Choice):
         outcomes = {truth(m, part) for _, part in value.alternatives}
@@ -448,7 +450,8 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
     if op in ("in", "not in"):
         return _contains(m, op, left, right)
     if isinstance(right, Const) and right.value is None and op in ("is", "is not", "==", "!="):
-        if isinstance(left, (Obj, Tensor, FuncVal, Partial, ClassVal, External, TupleVal, ModuleVal, Bound, GradVal, Params, SizeVal, ModeFlag)):
+        firm = (Obj, Tensor, FuncVal, Partial, ClassVal, TupleVal, ModuleVal, Bound, GradVal, Params, SizeVal, ModeFlag)
+        if isinstance(left, firm) or (isinstance(left, External) and attributes.definite(left)):
             return FALSE if op in ("is", "==") else TRUE
     if (isinstance(left, Tensor) or isinstance(right, Tensor)) and op not in ("is", "is not"):
         return tensors.comparison(m, op, left, right, site)
@@ -481,6 +484,8 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
 def _different(left: Value, right: Value) -> bool:
     """Known to be unequal: two objects, or an object and a constant."""
     firm = (Obj, FuncVal, ClassVal, External)
+    if any(isinstance(side, External) and not attributes.definite(side) for side in (left, right)):
+        return False
     if isinstance(left, firm) and isinstance(right, firm):
         return type(left) is not type(right) or (isinstance(left, Obj) and isinstance(left, Network)) or isinstance(left, External)
     return (isinstance(left, firm) and isinstance(right, Const)) or (isinstance(left, Const) and isinstance(right, firm))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Union
 
 from nnlint.findings import Site
@@ -15,7 +16,7 @@ from nnlint.knowledge.names import GRAD_CONTEXTS, LIBRARIES
 from nnlint.knowledge.networks import CALLERS, COPIES, IN_TUPLE, NETWORK_FACTORIES, NETWORK_METHODS, NO_NETWORKS, WRAPPERS
 from nnlint.knowledge.optimizers import CLIPS, OPTIMIZER_FACTORIES, OPTIMIZERS, SCALERS, SCHEDULERS, WRAPPING_OPTIMIZERS
 from nnlint.knowledge.schema import Factory, Kind, Op
-from nnlint.trace import attributes, calls, collections, expressions, hooks, iteration, measures, networks, tensors, training
+from nnlint.trace import attributes, calls, collections, expressions, fields, hooks, iteration, measures, networks, tensors, training
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
 from nnlint.trace.story import Copied, Zero
@@ -40,11 +41,13 @@ from nnlint.trace.values import (
     Params,
     Partial,
     Service,
+    SizeVal,
     Tensor,
     TupleVal,
     Unknown,
     Value,
     birth,
+    born_of,
     key_of,
     tensors_of,
 )
@@ -487,6 +490,16 @@ def _partial(m: Machine, args: Args, site: Site) -> Value:
     return Partial(args.positional[0], tuple(args.positional[1:]), dict(args.keywords)) if args.positional else Unknown()
 
 
+def _static(m: Machine, args: Args, site: Site) -> Value:
+    """`name = staticmethod(function)` in a class; the function itself stays what it is."""
+    func = args.positional[0] if args.positional else Unknown()
+    if not isinstance(func, FuncVal):
+        return func
+    made = copy(func)
+    made.is_static = True
+    return made
+
+
 def _next(m: Machine, args: Args, site: Site) -> Value:
     source = m.settle(args.positional[0]) if args.positional else Unknown()
     if isinstance(source, Params):
@@ -506,7 +519,7 @@ def _int(m: Machine, args: Args, site: Site) -> Value:
     value = m.settle(args.positional[0]) if args.positional else Const(0)
     if isinstance(value, Const) and isinstance(value.value, (int, float)):
         return Const(int(value.value))
-    return value if isinstance(value, (Unknown, Choice)) or not isinstance(value, Tensor) else Unknown(("int", value.id), born=value.id)
+    return value if isinstance(value, (Unknown, Choice, SizeVal)) else Unknown(("int", key_of(value)), born=born_of(value))
 
 
 def _super(m: Machine, args: Args, site: Site) -> Value:
@@ -644,7 +657,10 @@ SPECIAL: dict[str, Handler] = {
     "builtins.min": _extreme,
     "builtins.super": _super,
     "builtins.type": _type,
+    "builtins.staticmethod": _static,
     "functools.partial": _partial,
+    "dataclasses.field": fields.field,
+    "collections.namedtuple": fields.named_tuple,
     "itertools.chain": _utils_chain,
     "itertools.chain.from_iterable": lambda m, args, site: args.positional[0] if args.positional else Unknown(),
     "torch.nn.Parameter": _parameter,
