@@ -6,7 +6,7 @@ Every operation returns a new layout; where the result is not determined it is a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
 from nnlint.trace.relabel import PADDED, Atom, Axis, AxisKey, Cut, Outcome, Relabel, axis_size, judge, marked
@@ -114,6 +114,17 @@ class Layout:
 
         def own(axis: Axis) -> Axis:
             return tuple(Atom(a.size, mark=a.mark, several=a.several) if a.cut is not None and a.cut.made else a for a in axis)
+
+        return Layout(map(own, self.prefix), self.hidden, map(own, self.tail), self.start, self.end, self.packed)
+
+    def replaced_sizes(self, by: Callable[[Symbol], Union[Size, None]]) -> Layout:
+        """The same layout with other sizes for some symbols."""
+
+        def own(axis: Axis) -> Axis:
+            atoms = ((atom, atom.size.replaced(by)) for atom in axis)
+            return tuple(
+                atom if size is atom.size else Atom(size, atom.cut, atom.part, atom.mark, atom.several) for atom, size in atoms if size != 1
+            )
 
         return Layout(map(own, self.prefix), self.hidden, map(own, self.tail), self.start, self.end, self.packed)
 

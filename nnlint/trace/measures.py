@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Union
 
 from nnlint import records as r
 from nnlint.findings import Site
@@ -11,11 +11,26 @@ from nnlint.knowledge.schema import Kind, Op
 from nnlint.trace import expressions
 from nnlint.trace.layout import Layout, some_size
 from nnlint.trace.machine import Machine
+from nnlint.trace.relabel import Relabel
 from nnlint.trace.shapes import UNKNOWN, layout_of
-from nnlint.trace.size import Size
+from nnlint.trace.size import Size, Symbol
 from nnlint.trace.spelling import spell
 from nnlint.trace.story import Relabelled
-from nnlint.trace.values import Choice, Const, ListVal, Shape, SizeVal, Tensor, TupleVal, Unknown, Value, birth, key_of, tensors_of
+from nnlint.trace.values import (
+    Choice,
+    Const,
+    Facts,
+    ListVal,
+    Shape,
+    SizeVal,
+    Tensor,
+    TupleVal,
+    Unknown,
+    Value,
+    birth,
+    conjunction,
+    tensors_of,
+)
 
 _VIEWS = frozenset({"view", "reshape"})
 
@@ -41,16 +56,19 @@ def sizes(tensor: Tensor, key: tuple[Any, ...]) -> Value:
     """`x.shape[a:b]`."""
     known = layout(tensor).rank
     ends = [part.value if isinstance(part, Const) else part for part in key]
-    if not all(end is None or isinstance(end, int) for end in ends) or ends[2] not in (None, 1):
+    first, last, step = (end if isinstance(end, int) else None for end in ends)
+    if any(end is not None and not isinstance(end, int) for end in ends) or step not in (None, 1):
         return Unknown()
-    first, last = ends[0] or 0, ends[1]
+    first = first or 0
     if known is not None:
-        return TupleVal(tuple(size(tensor, index) for index in range(known)[first:last]))
-    if first >= 0 and last is not None and last >= 0:
-        return TupleVal(tuple(size(tensor, index) for index in range(first, last)))
-    if first < 0 and (last is None or last < 0):
-        return TupleVal(tuple(size(tensor, index) for index in range(first, last or 0)))
-    return Unknown()
+        places = range(known)[first:last]
+    elif first >= 0 and last is not None and last >= 0:
+        places = range(first, last)
+    elif first < 0 and (last is None or last < 0):
+        places = range(first, last or 0)
+    else:
+        return Unknown()
+    return TupleVal(tuple(size(tensor, index) for index in places))
 
 
 def part(shape: Shape, key: Any) -> Value:
@@ -90,6 +108,12 @@ def pick(made: Any, index: int) -> Union[Layout, None]:
     return made if index == 0 else None
 
 
+class Either(NamedTuple):
+    """Identity of a size that depends on conditions."""
+
+    sizes: tuple[tuple[Facts, Any], ...]
+
+
 def pieces(piece: Union[Layout, None]) -> Layout:
     """A sequence of tensors that are alike, as one tensor with an axis more in front."""
     return Layout.unknown() if piece is None else piece.unsqueeze(0).replaced(0, some_size())
@@ -103,9 +127,8 @@ def argument(m: Machine, value: Value) -> object:
     if isinstance(value, (SizeVal, Unknown)):
         return expressions.to_size(value) or UNKNOWN
     if isinstance(value, Choice):
-        if all(expressions.to_size(part) is not None for _, part in value.alternatives):
-            return Size.symbol(("choice", tuple((facts, key_of(part)) for facts, part in value.alternatives)), "?")
-        return UNKNOWN
+        sizes = [(facts, expressions.to_size(part)) for facts, part in value.alternatives]
+        return UNKNOWN if any(known is None for _, known in sizes) else Size.symbol(Either(tuple(sizes)), "?")
     if isinstance(value, TupleVal):
         return tuple(argument(m, item) for item in value.items)
     if isinstance(value, ListVal):
@@ -195,12 +218,26 @@ def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Va
         return _literal(m, inputs[0])
     if count is not None:
         known["count"] = count
+    if op.kind is Kind.RECURRENT:
+        _directions(m, args, known)
     if op.name == "flatten" and op.params[:1] == ("start_dim",) and "start_dim" not in known and not op.many:
         known["start_dim"] = 0
     made = layout_of(op.name, layouts, known)
     if made is None and op.kind in (Kind.KEEP, Kind.DETACH) and op.name in ("returned", "returned "):
         return layouts[0]
     return made
+
+
+def _directions(m: Machine, args: Mapping[str, Value], known: dict[str, object]) -> None:
+    """Two where `bidirectional` holds, one where it does not."""
+    if isinstance(known.get("bidirectional"), bool) or "bidirectional" not in args:
+        return
+    flag = expressions.truth(m, args["bidirectional"])
+    if isinstance(flag, bool):
+        known["bidirectional"] = flag
+    else:
+        both = ((((flag[0], flag[1]),), Size.of(2)), (((flag[0], not flag[1]),), Size.of(1)))
+        known["directions"] = Size.symbol(Either(both), "directions")
 
 
 def _inputs(m: Machine, op: Op, inputs: Sequence[Value]) -> tuple[list[Union[Layout, None]], Union[Size, None]]:
@@ -234,7 +271,8 @@ def _layout(m: Machine, value: Value) -> Union[Layout, None]:
         if isinstance(known, Tensor):
             return layout(known)
         # the same unknown tensor each time
-        return m.shapes.setdefault(value.key, Layout.unknown(name=value.label))
+        made: Layout = m.shapes.setdefault(value.key, Layout.unknown(name=value.label))
+        return made
     return None
 
 
@@ -249,15 +287,41 @@ def _view(
     if not all(isinstance(item, (int, Size)) and not isinstance(item, bool) for item in target):
         return None
     before = layouts[0]
-    after, relabel = before.view([item for item in target if isinstance(item, (int, Size))])
-    if relabel is not None and relabel.certain and isinstance(inputs[0], Tensor):
+    sizes = [item for item in target if isinstance(item, (int, Size))]
+    after, relabel = before.view(sizes)
+    if relabel is None:
+        relabel = next((found for found in _decided(m, before, sizes) if found.certain), None)
+    if relabel is not None and relabel.certain:
         serial = birth()
-        receiver, names = _words(m, site)
-        event = Relabelled(site, relabel.named(_matched(names, target)), op.name, serial, inputs[0].relabelled)
+        cause = max((tensor.relabelled for tensor in tensors_of(inputs[0])), default=0)
+        receiver, words = _words(m, site)
+        event = Relabelled(site, relabel.named(words), op.name, serial, cause)
         event.receiver = receiver
         m.tell(event)
         m.pending_relabel = serial
     return after
+
+
+def _decided(m: Machine, before: Layout, target: list[Union[Size, int]]) -> Iterator[Relabel]:
+    """What the view re-labels where the conditions that its sizes depend on are decided."""
+    axes = (*before.prefix, *before.tail)
+    sizes = [*(atom.size for axis in axes for atom in axis), *(item for item in target if isinstance(item, Size))]
+    first = next((symbol.key for size in sizes for symbol in size.symbols if isinstance(symbol.key, Either)), None)
+    if first is None:
+        return
+    for facts, _ in first.sizes:
+        if not m.possible(facts):
+            continue
+
+        def by(symbol: Symbol, facts: Facts = facts) -> Union[Size, None]:
+            if not isinstance(symbol.key, Either):
+                return None
+            left = [known for other, known in symbol.key.sizes if conjunction(other, facts) is not None and m.possible(other)]
+            return left[0] if len(left) == 1 else None
+
+        found = before.replaced_sizes(by).view([item.replaced(by) if isinstance(item, Size) else item for item in target])[1]
+        if found is not None:
+            yield found
 
 
 def _words(m: Machine, site: Site) -> tuple[str, list[str]]:
@@ -273,13 +337,6 @@ def _words(m: Machine, site: Site) -> tuple[str, list[str]]:
     if any(arg.star for arg in args):
         return owner or "", []
     return (owner or "").removesuffix(".contiguous()"), [spell(part) or "" for part in shape]
-
-
-def _matched(names: list[str], target: Sequence[object]) -> dict[Size, str]:
-    """Sizes by the name that the user has for them."""
-    if len(names) != len(target):
-        return {}
-    return {(item if isinstance(item, Size) else Size.of(item)): name for name, item in zip(names, target) if isinstance(item, (Size, int)) and name}
 
 
 def of_arithmetic(m: Machine, op: Op, inputs: Sequence[Value]) -> Union[Layout, None]:

@@ -95,8 +95,14 @@ class Relabel(NamedTuple):
     def __str__(self) -> str:
         return f"{spell(self.source)} is read as {spell(self.target)}"
 
-    def named(self, names: Mapping[Size, str]) -> Relabel:
-        """The same in the user's words; a number is named where only one axis has it."""
+    def named(self, words: Sequence[str]) -> Relabel:
+        """The same in the user's words for the sizes of the target; a number is named where only one axis has it.
+
+        What was meant is told only where all its sizes have words.
+        """
+        if len(words) != len(self.target):
+            words = [""] * len(self.target)
+        names = {size: word for size, word in zip(self.target, words) if size is not None and word}
         numbers = [size for size in (*self.source, *self.target) if size is not None]
 
         def one(size: Union[Size, None]) -> Union[Size, None]:
@@ -105,16 +111,24 @@ class Relabel(NamedTuple):
                 return size
             return size.named(name)
 
+        meant = [size for size in (*(self.first or ()), *(self.last or ())) if size is not None]
+        spelled = all(size.known is not None or size in names for size in meant)
+
         def each(sizes: Any) -> Any:
             return None if sizes is None else tuple(map(one, sizes))
 
         return self._replace(
-            source=each(self.source), target=each(self.target), moved=each(self.moved), first=each(self.first), last=each(self.last)
+            source=each(self.source),
+            target=each(self.target),
+            moved=each(self.moved),
+            permute=self.permute if spelled else None,
+            first=each(self.first),
+            last=each(self.last),
         )
 
     def fix(self, receiver: str = "x") -> Union[str, None]:
-        """The expression that was meant, or None where more than one could be, or where it cannot be written down."""
-        if self.permute is None or any("?" in str(size) or "'" in str(size) for size in (*(self.first or ()), *(self.last or ()))):
+        """The expression that was meant, or None where more than one could be."""
+        if self.permute is None:
             return None
         text = receiver
         if self.first is not None:

@@ -6,7 +6,7 @@ user evidently means it in shape arithmetic, exact: `heads * (C // heads)` is `C
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from fractions import Fraction
 from math import gcd
 from typing import NamedTuple, Union
@@ -111,22 +111,23 @@ class Size:
     @property
     def counted(self) -> Size:
         """The same size with the numbers that its symbols stand for, as far as these are known."""
-        if not any(isinstance(symbol.key, (Counted, Size)) for symbol in self.symbols):
+        return self.replaced(lambda symbol: Size.of(symbol.key.value) if isinstance(symbol.key, Counted) else None)
+
+    def replaced(self, by: Callable[[Symbol], Union[Size, None]]) -> Size:
+        """The same size with other sizes for some symbols."""
+        found: dict[Symbol, Size] = {}
+        for symbol in self.symbols:
+            new = symbol.key.replaced(by) if isinstance(symbol.key, Size) else by(symbol)
+            if new is not None and new is not symbol.key:
+                found[symbol] = new
+        if not found:
             return self
         total = Size.of(0)
         for powers, number in self._terms.items():
-            term = Size({_CONSTANT: number})
+            term = Size({frozenset((s, p) for s, p in powers if s not in found): number})
             for symbol, power in powers:
-                value = symbol.key.value if isinstance(symbol.key, Counted) else None
-                part = (
-                    symbol.key.counted
-                    if isinstance(symbol.key, Size)
-                    else Size.of(value)
-                    if value is not None
-                    else Size({frozenset(((symbol, 1),)): 1}, symbol.label)
-                )
-                for _ in range(abs(power)):
-                    term = term * part if power > 0 else Size(term._exact(part) or {})
+                for _ in range(abs(power) if symbol in found else 0):
+                    term = term * found[symbol] if power > 0 else term // found[symbol]
             total = total + term
         return total
 
