@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from nnlint.knowledge.notation import words
 from nnlint.knowledge.schema import Factory
 
@@ -75,6 +77,24 @@ NETWORK_FACTORIES: dict[str, Factory] = {
     ),
     **_names("torch_geometric.nn", "GAT GCN GIN GraphSAGE MLP PNA", _CONFIGURED),
 }
+
+# Classifiers whose output is what their last layer, a Linear, makes: the attribute that holds it, by the beginning of their names.
+_HEADS: dict[str, str] = {
+    "fc": "ResNet RegNet ShuffleNetV2 resnet resnext wide_resnet regnet_ shufflenet_",
+    "classifier": "AlexNet DenseNet EfficientNet MNASNet MobileNetV VGG alexnet convnext_ densenet efficientnet_ maxvit_ mnasnet mobilenet_ vgg",
+    "head": "swin_",
+    "heads": "VisionTransformer vit_",
+}
+
+
+@cache
+def head_of(name: str) -> str:
+    """The attribute of a library's classifier that makes its scores, "" where it has none."""
+    module, _, model = name.rpartition(".")
+    if module != "torchvision.models" or name not in NETWORK_FACTORIES:
+        return ""
+    return next((head for head, names in _HEADS.items() if model.startswith(tuple(names.split()))), "")
+
 
 # Where the call returns a tuple: the network's place in it.
 IN_TUPLE: dict[str, int] = {"open_clip.create_model_and_transforms": 0, "open_clip.create_model_from_pretrained": 0, "clip.load": 0}

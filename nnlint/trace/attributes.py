@@ -11,6 +11,7 @@ from nnlint.knowledge.functions import FUNCTIONS
 from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.names import public
+from nnlint.knowledge.networks import head_of
 from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.trace import calls, iteration, library, measures, modules, networks, tensors, training
 from nnlint.trace.arguments import Args
@@ -165,6 +166,8 @@ def _of_object(m: Machine, value: Obj, name: str, site: Site) -> Value:
                     return part
         if value.layer is not None and name in value.args:
             return value.args[name]
+        if value.factory is not None and name == head_of(value.name) != "":
+            return networks.head(m, value, name, site)
         if name in ("weight", "bias") and (value.layer is not None or value.factory is not None):
             return tensors.parameter(m, value, name, site)
         if name == "module" and value.cls is None:

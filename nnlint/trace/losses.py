@@ -49,7 +49,7 @@ class LossInput:
         for tensor in producer.path:
             net = _returning(tensor)
             name = net.label or (net.cls.name if net.cls is not None else "") if net is not None else ""
-            if net is not None and name and (net.cls is not None or net.items is not None):
+            if net is not None and name and (net.cls is not None or net.items is not None or net.factory is not None):
                 return f"`{name}` ends in"
         return "its input went through"
 

@@ -8,9 +8,9 @@ from typing import Union
 from nnlint.findings import Site
 from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
-from nnlint.knowledge.networks import NETWORK_BASES
+from nnlint.knowledge.networks import NETWORK_BASES, head_of
 from nnlint.knowledge.notation import default
-from nnlint.knowledge.schema import Kind, Op
+from nnlint.knowledge.schema import Factory, Kind, Op
 from nnlint.trace import attributes, calls, expressions, iteration, measures, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Machine
@@ -36,6 +36,7 @@ from nnlint.trace.values import (
 )
 
 NETWORK = Op("network", Kind.ARITHMETIC)
+LOGITS = Op("logits", Kind.AFFINE)
 RETURNED = Op("returned", Kind.KEEP)
 _SELF = frozenset(
     "to cuda cpu double float half bfloat16 type share_memory requires_grad_ xpu to_empty compile apply "
@@ -228,7 +229,18 @@ def _apply(m: Machine, net: Network, args: Args, site: Site) -> Value:
         return tensors.layer(m, net, args, site)
     if net.factory is None and "forward" in net.attrs:
         return calls.call(m, net.attrs["forward"], args, site)
-    return opaque(m, args, site, net)
+    head = head_of(net.name) if net.factory is not None else ""
+    if head and isinstance(net.attrs.get(head), Network):
+        return calls.call(m, net.attrs[head], Args([opaque(m, args, site, net)]), site)
+    return tensors.make(m, LOGITS, site, tuple(args.values()), {}, module=net) if head else opaque(m, args, site, net)
+
+
+def head(m: Machine, net: Network, name: str, site: Site) -> Value:
+    """The last layer of a library's classifier, when it is taken in hand: from then on it may be anything."""
+    made = Network(site, "torch.nn.Module", name)
+    made.factory, made.complete = Factory("unknown", None), False
+    m.set(net.attrs, name, made)
+    return made
 
 
 def opaque(m: Machine, args: Args, site: Site, net: Union[Network, None] = None) -> Tensor:
