@@ -15,8 +15,8 @@ BIN = .venv/bin
 
 .PHONY: demo test check generate clean
 
-demo: .venv/nnlint  ## lint the program in fixtures/demo
-	@$(BIN)/nnlint --exit-zero fixtures/demo
+demo: .venv/nnlint  ## lint the project of several files in fixtures/demo/greenhouse
+	@$(BIN)/nnlint --exit-zero fixtures/demo/greenhouse
 
 test: .venv/tests  ## run all tests
 	$(BIN)/python -m pytest --quiet -n auto
