@@ -469,6 +469,7 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
         if isinstance(left, SizeVal) and isinstance(right, Const) and left.size.counted.known is not None:
             return Const((left.size.counted.known == right.value) is equal)
         made = Unknown(("==", key_of(left), key_of(right)), born=max(born_of(left), born_of(right)), negated=not equal)
+        _notice_last(m, made.key, left, right)
         return made
     sizes = to_size(left), to_size(right)
     if sizes[0] is not None and sizes[1] is not None and sizes[0] == sizes[1]:
@@ -479,6 +480,16 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
     flipped = {">": "<=", "<=": ">", "<": ">=", ">=": "<"}[op]
     negated = op in (">", ">=")
     return Unknown((flipped if negated else op, key_of(left), key_of(right)), born=max(born_of(left), born_of(right)), negated=negated)
+
+
+def _notice_last(m: Machine, key: Hashable, left: Value, right: Value) -> None:
+    """Tell the story of a condition that holds in the last round only."""
+    sizes = to_size(left), to_size(right)
+    if m.round is None or sizes[0] is None or sizes[1] is None:
+        return
+    for loop in m.round.around():
+        if loop.left is not None and loop.left in (sizes[0] - sizes[1], sizes[1] - sizes[0]):
+            m.story.lasts[key] = loop
 
 
 def _different(left: Value, right: Value) -> bool:
@@ -547,8 +558,11 @@ def _inner(m: Machine, node: Any, frame: Frame) -> Value:
 
 
 def _format(m: Machine, node: r.Format, frame: Frame) -> Value:
-    values = [evaluate(m, part, frame) for part in node.values]
-    return Unknown(("format", node.at, *(key_of(value) for value in values)), born=max((born_of(value) for value in values), default=0))
+    values = [m.settle(evaluate(m, part, frame)) for part in node.values]
+    known = [str(value.value) for value in values if isinstance(value, Const)]
+    if node.texts and len(known) == len(values):
+        return Const("".join(part for pair in zip(node.texts, (*known, "")) for part in pair))
+    return Unknown(("format", node.texts or node.at, *(key_of(value) for value in values)), born=max((born_of(value) for value in values), default=0))
 
 
 def _opaque(m: Machine, node: r.Node, frame: Frame) -> Value:

@@ -8,9 +8,10 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.schema import Kind, Op
-from nnlint.trace import attributes, expressions, fields, statements, tensors
+from nnlint.trace import attributes, expressions, fields, library, statements, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Frame, Machine
+from nnlint.trace.size import Size
 from nnlint.trace.values import (
     MAX_ALTERNATIVES,
     Batches,
@@ -173,6 +174,18 @@ def _unlike(options: list[tuple[Facts, Value]]) -> list[tuple[Facts, Value]]:
     return list({(part.site, part.name) if isinstance(part, Network) else id(part): (facts, part) for facts, part in flat}.values())
 
 
+def left(m: Machine, source: Value, item: Value, site: Site) -> Union[Size, None]:
+    """How many rounds of a loop follow the one with this item, where the loop counts them."""
+    if isinstance(source, Range) and source.stop is not None and source.step == 1:
+        counter, stop = item, source.stop
+    elif isinstance(source, Batches) and source.how == "enumerate" and isinstance(item, TupleVal) and not isinstance(source.parts[0], Instance):
+        counter, stop = item.items[0], library.length(m, m.settle(source.parts[0]), site)
+    else:
+        return None
+    sizes = expressions.to_size(stop), expressions.to_size(counter)
+    return sizes[0] - sizes[1] - 1 if sizes[0] is not None and sizes[1] is not None else None
+
+
 def value_id(value: Value) -> Hashable:
     return value.id if isinstance(value, ListVal) else id(value)
 
@@ -304,7 +317,7 @@ def range_of(args: list[Value]) -> Range:
         step = args[2]
     if all(isinstance(part, Const) and isinstance(part.value, int) for part in (start, stop, step)):
         first, last, by = (part.value for part in (start, stop, step))  # type: ignore[attr-defined]
-        return Range(start, len(range(first, last, by)) if by else None, by or 1)
-    return Range(start, None)
+        return Range(start, len(range(first, last, by)) if by else None, by or 1, stop)
+    return Range(start, None, stop=stop if len(args) < 3 else None)
 
 

@@ -376,10 +376,11 @@ def _dict(m: Machine, args: Args, site: Site) -> Value:
 
 
 def _len(m: Machine, args: Args, site: Site) -> Value:
-    return m.each(args.positional[0], site, lambda one: _length(m, one, site)) if args.positional else Unknown()
+    return m.each(args.positional[0], site, lambda one: length(m, one, site)) if args.positional else Unknown()
 
 
-def _length(m: Machine, value: Value, site: Site) -> Value:
+def length(m: Machine, value: Value, site: Site) -> Value:
+    """`len(value)`."""
     known = iteration.items(m, value)
     if known is not None:
         return Const(len(known))

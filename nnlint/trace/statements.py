@@ -232,7 +232,10 @@ def _class(m: Machine, node: r.Class, frame: Frame) -> Status:
         if isinstance(own, FuncVal) and own.owner is None:
             own.owner = cls
         cls.attrs[name] = value
-    m.set(frame.vars, node.name, cls)
+    made: Value = cls
+    for decorator in reversed(node.decorators):
+        made = calls.decorate_class(m, made, decorator, frame)
+    m.set(frame.vars, node.name, made)
     return None
 
 
@@ -368,15 +371,14 @@ def _for(m: Machine, node: r.For, frame: Frame) -> Status:
         known = networks.modules(source, site)
     if known is not None and _unrolls(source, known, node):
         return _unrolled(m, node, known, frame)
-    status = repeat(
-        m,
-        site,
-        frame,
-        lambda: bind(m, node.target, iteration.element(m, source, site), frame),
-        node.body,
-        source_key(source),
-        iteration.yields_batches(source),
-    )
+
+    def begin() -> None:
+        item = iteration.element(m, source, site)
+        if m.loop is not None:
+            m.loop.left = iteration.left(m, source, item, site)
+        bind(m, node.target, item, frame)
+
+    status = repeat(m, site, frame, begin, node.body, source_key(source), iteration.yields_batches(source))
     return status or run(m, node.orelse, frame)
 
 

@@ -14,6 +14,7 @@ from nnlint.knowledge.schema import Loss
 
 if TYPE_CHECKING:
     from nnlint.trace.layout import Relabel
+    from nnlint.trace.size import Size
     from nnlint.trace.values import Facts, Network, Optimizer, Params, Tensor, Value
 
 
@@ -225,10 +226,11 @@ class Arms:
 
 class Loop:
     """A body that repeats. `data` identifies the iterable where it yields batches; conditions born after `start` vary between rounds.
-    `once` marks one unrolled round: it does not repeat. An `endless` one is left by its exits alone.
+    `once` marks one unrolled round: it does not repeat. An `endless` one is left by its exits alone. `left` is the number of rounds to
+    come, as far as it can be told.
     """
 
-    __slots__ = ("batches", "body", "calls", "data", "endless", "once", "parent", "site", "start")
+    __slots__ = ("batches", "body", "calls", "data", "endless", "left", "once", "parent", "site", "start")
 
     def __init__(self, site: Site, parent: Union[Loop, None], data: Hashable, batches: bool) -> None:
         self.site = site
@@ -239,6 +241,7 @@ class Loop:
         self.start = 0
         self.once = False
         self.endless = False
+        self.left: Union[Size, None] = None
         self.calls: tuple[Site, ...] = ()
 
     @property
@@ -296,7 +299,7 @@ class Story:
     """One run of the program from one entry point.
 
     `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
-    (`i % k == 0`). `cut` says that the budget was spent before the end, `trouble` that nnlint failed on it.
+    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`). `cut` says that the budget was spent before the end, `trouble` that nnlint failed on it.
     """
 
     def __init__(self, entry: str, script: bool) -> None:
@@ -305,6 +308,7 @@ class Story:
         self.root = Block()
         self.ages: dict[Hashable, int] = {}
         self.counters: set[Hashable] = set()
+        self.lasts: dict[Hashable, Loop] = {}
         self.cut = False
         self.trouble = ""
         self.answers: dict[object, object] = {}

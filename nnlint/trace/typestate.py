@@ -50,7 +50,7 @@ class Walk(Generic[S]):
         self.kept: dict[int, list[Item]] = {}
         keys: Counter[Hashable] = Counter()
         self._count(story.root, keys)
-        self.tracked = frozenset(key for key, count in keys.items() if count > 1)
+        self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts)
 
     def run(self, start: S) -> set[S]:
         """All states in which the story may end."""
@@ -142,6 +142,8 @@ class Walk(Generic[S]):
                 left.setdefault(kind, set()).update(ended)
             if not loop.endless:
                 after |= {(state, self._forget(known, loop.start)) for state, known in falls}
+            lasts = self.story.lasts
+            falls = {path for path in falls if not any(decided and lasts.get(key) is loop for key, decided in path[1])} if lasts else falls
             again = {(self.automaton.again(loop, state), self._forget(known, loop.start)) for state, known in falls}
             frontier = again - seen
             seen |= again

@@ -224,12 +224,13 @@ class Batches(Value):
 
 
 class Range(Value):
-    __slots__ = ("count", "start", "step")
+    __slots__ = ("count", "start", "step", "stop")
 
-    def __init__(self, start: Value, count: Union[int, None], step: int = 1) -> None:
+    def __init__(self, start: Value, count: Union[int, None], step: int = 1, stop: Union[Value, None] = None) -> None:
         self.start = start
         self.count = count
         self.step = step
+        self.stop = stop
 
 
 class Obj(Value):
@@ -489,7 +490,7 @@ def same(left: Value, right: Value) -> bool:
     return type(left) is type(right) and not isinstance(left, (Choice, Bound, FuncVal)) and key_of(left) == key_of(right)
 
 
-MAX_ALTERNATIVES = 8
+MAX_ALTERNATIVES = 5
 
 
 def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
