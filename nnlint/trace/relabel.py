@@ -405,7 +405,24 @@ def _judge(
         cut = Cut(run, len(group.dims))
         for part, dim in enumerate(group.dims):
             result[dim] = (Atom(sizes[dim], cut, part, mark),)
+    if relabel is None and marked(atoms) == 0 and not all(group.plain for group in groups):
+        relabel = _torn(axes, atoms, target, groups)
     return Outcome(1 if any(not _is_hidden(symbol) for symbol in solved.dropped) else 0, tuple(result), relabel)
+
+
+def _torn(axes: Sequence[Axis], atoms: Sequence[Atom], target: Sequence[Union[Size, None]], groups: Sequence[_Group]) -> Union[Relabel, None]:
+    """Patches made an image again without moving them: two cut axes are there again in full, but the parts left of them lie elsewhere."""
+    sizes = [None if size is None else size.counted for size in target]
+    parts = [(at, atom.cut.run[0].size.counted) for at, atom in enumerate(atoms) if atom.cut and not atom.cut.made and len(atom.cut.run) == 1]
+    wholes = [whole for _, whole in parts]
+    if len(parts) < 2 or any(atoms[at].part for at, _ in parts) or len({id(atoms[at].cut) for at, _ in parts}) < len(parts):
+        return None
+    if any(sizes.count(whole) != wholes.count(whole) or atoms[at].size.counted == whole for at, whole in parts):
+        return None
+    inside = {at: [sizes[dim] for dim in group.dims] for group in groups for at in group.atoms}
+    if all(whole in inside.get(at, ()) for at, whole in parts):
+        return None
+    return Relabel("split", tuple(axis_size(axis) for axis in axes), tuple(target), tuple(set(wholes)))
 
 
 def _cut_axes(cut: Cut, sizes: Sequence[Size], mark: int) -> tuple[Axis, ...]:

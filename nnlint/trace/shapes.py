@@ -839,7 +839,8 @@ _SPECIAL: dict[str, Maker] = {
     "im2col": _im2col,
     **dict.fromkeys(
         words(
-            "zeros ones empty full rand randn randint new_zeros new_ones new_empty new_full standard_normal random uniform normal choice integers"
+            "zeros ones empty full rand randn randint new_zeros new_ones new_empty new_full standard_normal random uniform normal choice "
+            "integers"
         ),
         _filled,
     ),
