@@ -63,14 +63,14 @@ class FinalActivation(Rule):
             confidence = given.confidence([producer for producer, _ in cut])
             for producer, inner in cut:
                 name = inner.tensor.op.name
-                regression = given.loss.wants is Wants.ANY
+                where = "" if inner is producer else f", before `{producer.tensor.op.name}`"
                 yield Report(
                     site=inner.tensor.site,
-                    message=f"`{name}` on the last layer{'' if inner is producer else f', before `{producer.tensor.op.name}`'}: {_why(given, producer, inner)}",
+                    message=f"`{name}` on the last layer{where}: {_why(given, producer, inner)}",
                     help=f"remove the `{name}` after the last layer",
                     trace=_way(given, producer, inner),
                     confidence=confidence,
-                    severity=Severity.WARNING if regression else None,
+                    severity=Severity.WARNING if given.loss.wants is Wants.ANY else None,
                 )
 
 

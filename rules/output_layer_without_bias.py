@@ -86,7 +86,7 @@ def _output(producer: Producer) -> tuple[Tensor, Network | None]:
 
 
 def _on_features(tensor: Tensor) -> bool:
-    """Whether the layer stands on hidden features or data, and not on a norm of any kind, behind which heads without bias are the usual design."""
+    """Whether the layer stands on hidden features or data; behind a norm of any kind heads without bias are the usual design."""
     before = producers(tensor.inputs[0]) if tensor.inputs else None
     return before is not None and all(part.kind in _FEATURES and part.tensor.op.name != "normalize" for part in before)
 

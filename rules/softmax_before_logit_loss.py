@@ -70,10 +70,12 @@ class SoftmaxBeforeLogitLoss(Rule):
                     continue
                 for producer in activated:
                     name = producer.tensor.op.name
+                    own = given.loss.activation or "its own activation"
+                    floor = _floor(given.loss, name, given.classes(producer))
                     yield Report(
                         site=given.cause(producer),
-                        message=f"`{given.title}` gets {_what(name)}: {given.subject(producer)} `{name}`{_floor(given.loss, name, given.classes(producer))}",
-                        help=f"give the loss the raw scores ({given.loss.name} applies {given.loss.activation or 'its own activation'} itself); "
+                        message=f"`{given.title}` gets {_what(name)}: {given.subject(producer)} `{name}`{floor}",
+                        help=f"give the loss the raw scores ({given.loss.name} applies {own} itself); "
                         f"use `{name}` only where probabilities are needed",
                         trace=given.trace(producer, f"`{name}` applied here"),
                         confidence=given.confidence(activated),

@@ -82,12 +82,9 @@ def _wrong(given: LossInput, producer: Producer) -> bool:
 def _complement(given: LossInput) -> bool:
     """`1 + nll_loss(softmax(x), y, reduction="none")` is `1 - p`: the loss is not used as a loss."""
     return given.loss.name == "nll_loss" and any(
-        user.op.name in ("add", "sub", "exp", "neg") and any(isinstance(value, Const) for value in user.inputs) for user in _users(given)
+        user.op.name in ("add", "sub", "exp", "neg") and any(isinstance(value, Const) for value in user.inputs)
+        for user in given.call.output.users
     )
-
-
-def _users(given: LossInput) -> list[object]:
-    return given.call.output.users  # type: ignore[return-value]
 
 
 def _nature(producer: Producer) -> str:

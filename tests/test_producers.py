@@ -283,12 +283,40 @@ def test_outputs_element_by_element(back: str, call: str, soft: str, raw: str) -
 
 
 KEPT = [
-    "out.view(-1, 3)", "out.reshape(-1, 3)", "out.squeeze()", "out.transpose(0, 1)", "out.permute(1, 0)", "out.t()", "out.flatten(1)",
-    "out.unsqueeze(0)", "out[:, :3]", "out[y > 0]", "out.float()", "out.to('cpu')", "out.cuda()", "out.contiguous()", "out.clone()",
-    "torch.cat([out, out])", "torch.stack([out, out])", "torch.squeeze(out)", "F.dropout(out, 0.1)", "nn.Dropout()(out)", "out.clamp(1e-6, 1)",
-    "out + 1e-8", "torch.where(y[:, None] > 0, out, out)", "out.gather(1, y[:, None])", "out.chunk(2)[0]", "out.mean(dim=0)", "nn.Identity()(out)",
-    "out.requires_grad_()", "out.detach()", "out.data", "torch.autograd.Variable(out)", "nn.Flatten()(out)", "F.interpolate(out, scale_factor=2)",
-]  # fmt: skip
+    "out.view(-1, 3)",
+    "out.reshape(-1, 3)",
+    "out.squeeze()",
+    "out.transpose(0, 1)",
+    "out.permute(1, 0)",
+    "out.t()",
+    "out.flatten(1)",
+    "out.unsqueeze(0)",
+    "out[:, :3]",
+    "out[y > 0]",
+    "out.float()",
+    "out.to('cpu')",
+    "out.cuda()",
+    "out.contiguous()",
+    "out.clone()",
+    "torch.cat([out, out])",
+    "torch.stack([out, out])",
+    "torch.squeeze(out)",
+    "F.dropout(out, 0.1)",
+    "nn.Dropout()(out)",
+    "out.clamp(1e-6, 1)",
+    "out + 1e-8",
+    "torch.where(y[:, None] > 0, out, out)",
+    "out.gather(1, y[:, None])",
+    "out.chunk(2)[0]",
+    "out.mean(dim=0)",
+    "nn.Identity()(out)",
+    "out.requires_grad_()",
+    "out.detach()",
+    "out.data",
+    "torch.autograd.Variable(out)",
+    "nn.Flatten()(out)",
+    "F.interpolate(out, scale_factor=2)",
+]
 
 
 @pytest.mark.parametrize("expression", KEPT)
@@ -297,7 +325,17 @@ def test_what_leaves_probabilities_as_they_are(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["torch.log(out)", "out * 10", "out @ torch.randn(3, 3)", "torch.logit(out)", "1 - out", "nn.Linear(3, 3)(out)", "out.sum(dim=0)", "f(out)"]
+    "expression",
+    [
+        "torch.log(out)",
+        "out * 10",
+        "out @ torch.randn(3, 3)",
+        "torch.logit(out)",
+        "1 - out",
+        "nn.Linear(3, 3)(out)",
+        "out.sum(dim=0)",
+        "f(out)",
+    ],
 )
 def test_what_makes_something_else_of_them(expression: str) -> None:
     assert found(f"from elsewhere import f\nout = Net()(x)\nF.cross_entropy({expression}, y).backward()", SOFT) == 0
@@ -569,7 +607,7 @@ CALLED = {
 
 @pytest.mark.parametrize("call", CALLED.values(), ids=CALLED.keys())
 def test_networks_however_they_are_called(call: str) -> None:
-    program = f"""
+    program = """
         class More(Net):
             def scores(self, x):
                 return self(x)

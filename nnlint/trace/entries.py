@@ -146,7 +146,7 @@ def _try_class(m: Machine, cls: ClassVal) -> None:
                 m.networks.append(made)
                 _try_function(m, found, made)
                 m.networks.pop()
-        elif _telling(cls, name, found) and (not _reached(m, found) or any(not _reached(m, methods[part]) for part in _overridden(cls, found, own))):
+        elif _telling(cls, name, found) and not all(_reached(m, methods[part]) for part in (name, *_overridden(cls, found, own))):
             _try_function(m, found, made)
 
 
@@ -170,12 +170,9 @@ def _methods(cls: ClassVal) -> dict[str, FuncVal]:
 
 def _telling(cls: ClassVal, name: str, func: FuncVal) -> bool:
     """Whether a method, or one of the same name that it extends, has something to tell."""
-    if not isinstance(func.node, r.Function):
-        return False
-    if func.node.words & TELLING:
-        return True
-    extended = [base.attrs[name] for base in attributes.mro(cls) if isinstance(base, ClassVal) and name in base.attrs] if name in func.node.words else []
-    return any(isinstance(other, FuncVal) and isinstance(other.node, r.Function) and other.node.words & TELLING for other in extended)
+    extends = isinstance(func.node, r.Function) and name in func.node.words
+    line = [base.attrs.get(name) for base in attributes.mro(cls) if isinstance(base, ClassVal)] if extends else [func]
+    return any(isinstance(found, FuncVal) and isinstance(found.node, r.Function) and found.node.words & TELLING for found in line)
 
 
 def _overridden(cls: ClassVal, func: FuncVal, own: set[str]) -> set[str]:

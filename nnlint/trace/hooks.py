@@ -63,7 +63,9 @@ def supervise(m: Machine, name: str, args: Args, site: Site) -> None:
     given = [found for found in (_made(m, value, site) for value in args.values()) if found is not None]
     net = next((value for value in given if value.loss is None), None)
     chosen = args.keywords.get(framework.criterion) if framework.criterion else None
-    loss: Union[Value, None] = _made(m, chosen, site) or chosen if chosen is not None else next((value for value in given if value.loss is not None), None)
+    loss: Union[Value, None] = next((value for value in given if value.loss is not None), None)
+    if chosen is not None:
+        loss = _made(m, chosen, site) or chosen
     if loss is None and framework.default_loss and not args.open:
         loss = _made(m, External(framework.default_loss), site)
     if net is None or loss is None or loss is net:

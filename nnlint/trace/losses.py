@@ -109,10 +109,14 @@ def _network(producer: Producer) -> object:
 
 def _returning(tensor: Tensor) -> Union[Network, None]:
     """The network that returned a value."""
-    if tensor.op.name == "returned":
-        for forward in tensor.seen:
-            if forward.site == tensor.site and isinstance(forward.network, Network) and any(part is tensor for part in tensors_of(forward.output or tensor)):
-                return forward.network
+    for forward in tensor.seen if tensor.op.name == "returned" else ():
+        returned = tensors_of(forward.output) if forward.output is not None else []
+        if (
+            forward.site == tensor.site
+            and isinstance(forward.network, Network)
+            and (not returned or any(part is tensor for part in returned))
+        ):
+            return forward.network
     return None
 
 

@@ -6,7 +6,21 @@ from typing import Union
 
 from nnlint.knowledge.schema import Kind
 from nnlint.trace.machine import ABSENT
-from nnlint.trace.values import Choice, Const, DictVal, Facts, ListVal, Network, SizeVal, Tensor, TupleVal, Unknown, Value, choice, conjunction
+from nnlint.trace.values import (
+    Choice,
+    Const,
+    DictVal,
+    Facts,
+    ListVal,
+    Network,
+    SizeVal,
+    Tensor,
+    TupleVal,
+    Unknown,
+    Value,
+    choice,
+    conjunction,
+)
 
 _MANY = frozenset({"any of", "cat", "stack", "returned", "hstack", "vstack", "dstack", "concatenate"})
 _ENDS = frozenset({"field", "batch", "parameter", "input"})
@@ -14,7 +28,9 @@ _SHIFTS = frozenset({"add", "sub"})
 _SCALES = frozenset({"mul", "div"})
 _PRODUCTS = frozenset({"matmul", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "linear", "spmm"})
 _MEANS = frozenset({"mean", "nanmean", "amax", "amin", "max", "min", "median"})
-_PLACEHOLDERS = frozenset({"zeros", "zeros_like", "zero", "new_zeros", "empty", "empty_like", "new_empty", "full", "full_like", "new_full", "ones"})
+_PLACEHOLDERS = frozenset(
+    {"zeros", "zeros_like", "zero", "new_zeros", "empty", "empty_like", "new_empty", "full", "full_like", "new_full", "ones"}
+)
 _MOST = 48  # alternatives: more than a person would tell apart
 
 
@@ -69,7 +85,7 @@ def _collect(value: Value, facts: Facts, path: tuple[Tensor, ...], found: list[P
     if through is None:
         found.append(Producer(value, facts, path))
         return True
-    return all([_collect(part, facts, (*path, value), found, seen) for part in through])
+    return all(_collect(part, facts, (*path, value), found, seen) for part in through)
 
 
 def _nothing(value: Value) -> bool:

@@ -130,10 +130,10 @@ def _union(ranges: list[Range]) -> Range:
 
 
 def _clamped(inner: Range, low: Union[Value, None], high: Union[Value, None]) -> Range:
-    ends = [end.value if isinstance(end, Const) and isinstance(end.value, (int, float)) else None for end in (low, high)]
-    if (low is not None and ends[0] is None) or (high is not None and ends[1] is None):
+    bottom, top = (range_of(end) if end is not None else ANY for end in (low, high))
+    if not bottom.sure or not top.sure:
         return UNKNOWN
-    return Range(inner.low if ends[0] is None else max(inner.low, ends[0]), inner.high if ends[1] is None else min(inner.high, ends[1]), inner.sure)
+    return Range(max(inner.low, bottom.low), min(inner.high, top.high), inner.sure)
 
 
 def _arithmetic(value: Tensor, depth: int) -> Range:
@@ -178,7 +178,8 @@ def _leaves(value: Value, depth: int = 0) -> frozenset[object]:
     if depth > 16 or not value.inputs:
         return frozenset({value.id})
     if value.op.name == "index" and isinstance(value.inputs[0], Tensor):
-        return frozenset({(value.inputs[0].id, value.args["index"].value if isinstance(value.args.get("index"), Const) else value.id)})  # type: ignore[attr-defined]
+        index = value.args.get("index")
+        return frozenset({(value.inputs[0].id, index.value if isinstance(index, Const) else value.id)})
     return frozenset(leaf for part in value.inputs for leaf in _leaves(part, depth + 1))
 
 
@@ -186,7 +187,8 @@ def _standardised(name: str, left: Value, right: Value) -> Range:
     """`x - x.mean()` has both signs; divided by `x.std()` it covers what standardised values do."""
     if name == "sub" and _statistic(right, ("mean",)):
         return Range(-1e-3, 1e-3)
-    if name == "div" and _statistic(right, ("std", "var")) and isinstance(left, Tensor) and left.op.name == "sub" and _statistic(left.inputs[-1], ("mean",)):
+    centred = isinstance(left, Tensor) and left.op.name == "sub" and _statistic(left.inputs[-1], ("mean",))
+    if name == "div" and centred and _statistic(right, ("std", "var")):
         return STANDARD
     return UNKNOWN
 
