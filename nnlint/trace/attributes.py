@@ -18,6 +18,7 @@ from nnlint.trace.arguments import Args
 from nnlint.trace.machine import ABSENT, Machine
 from nnlint.trace.story import GradUse, ModeRead, Zero
 from nnlint.trace.values import (
+    MAX_ALTERNATIVES,
     TRUE,
     Batches,
     Bound,
@@ -170,8 +171,8 @@ def _of_object(m: Machine, value: Obj, name: str, site: Site) -> Value:
             return networks.head(m, value, name, site)
         if name in ("weight", "bias") and (value.layer is not None or value.factory is not None):
             return tensors.parameter(m, value, name, site)
-        if name == "module" and value.cls is None:
-            return value
+        if name == "module":
+            return value  # the network in a wrapper, which is the network itself
         if cls is None or not closed(cls) or name in networks.METHODS:
             return Bound(value, name)
         return Bound(value, name) if not name.startswith("_") else Unknown(("attr", value.id, name), name)
@@ -372,7 +373,7 @@ def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
     if isinstance(value, TupleVal) or isinstance(value, ListVal):
         return _of_sequence(m, value, key, site)
     if isinstance(value, DictVal):
-        return _of_dict(value, key)
+        return _of_dict(m, value, key)
     if isinstance(value, Network) and value.items is not None:
         return _of_container(m, value, key, site)
     if isinstance(value, Const) and isinstance(value.value, str):
@@ -436,7 +437,15 @@ def _of_sequence(m: Machine, value: Union[TupleVal, ListVal], key: Any, site: Si
     return iteration.one_of(items)
 
 
-def _of_dict(value: DictVal, key: Any) -> Value:
+def _one_of(m: Machine, keys: list[Hashable], values: list[Value], born: int) -> Value:
+    """One of several values, each under its condition; no two of the conditions hold together."""
+    if len(keys) > MAX_ALTERNATIVES:
+        return choice([(((key, True),), value) for key, value in zip(keys, values)])
+    m.story.ages.update(dict.fromkeys(keys, born))
+    return choice([(tuple((other, other is key) for other in keys), value) for key, value in zip(keys, values)])
+
+
+def _of_dict(m: Machine, value: DictVal, key: Any) -> Value:
     if isinstance(key, Const):
         found = value.entries.get(key.value)
         return found if found is not None else Unknown(("item", value.id, key.value), str(key.value))
@@ -445,8 +454,8 @@ def _of_dict(value: DictVal, key: Any) -> Value:
         if found is not None:
             return found
         if value.entries and not value.open:
-            ident = key_of(key)
-            return choice([(((("==", ident, ("const", type(name).__name__, name)), True),), part) for name, part in value.entries.items()])
+            keys: list[Hashable] = [("==", key_of(key), ("const", type(name).__name__, name)) for name in value.entries]
+            return _one_of(m, keys, list(value.entries.values()), born_of(key))
     return Unknown(("item", value.id, key_of(key) if isinstance(key, Value) else birth()))
 
 
@@ -468,8 +477,8 @@ def _of_container(m: Machine, value: Network, key: Any, site: Site) -> Value:
         return Unknown()
     if not items or len(items) > 4:
         return Unknown()
-    ident = key_of(key) if isinstance(key, Value) else 0
-    return choice([(((("item", value.id, ident, index), True),), part) for index, (_, part) in enumerate(items)])  # type: ignore[misc]
+    ident, born = (key_of(key), born_of(key)) if isinstance(key, Value) else (0, 0)
+    return _one_of(m, [("item", value.id, ident, index) for index in range(len(items))], [part for _, part in items], born)
 
 
 def unpacked(m: Machine, value: Value, count: int, starred: Union[int, None], site: Site) -> list[Value]:

@@ -358,7 +358,8 @@ def switch(m: Machine, net: Value, flag: Union[Value, None], site: Site) -> None
         m.tell(Mode(site, net, None, flag.key))
         return
     if isinstance(flag, Choice):
-        m.each(flag, site, lambda part: _switched(m, net, part, site))
+        own = [part for _, part in flag.alternatives if isinstance(part, ModeFlag) and part.network is net]
+        m.each(own[0] if len(own) == 1 else flag, site, lambda part: _switched(m, net, part, site))
         return
     decided = expressions.truth(m, flag)
     if isinstance(decided, bool):
