@@ -171,9 +171,10 @@ class Yield(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
 
 
 class Format(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
-    """An f-string; only the interpolated expressions are kept."""
+    """An f-string: the interpolated expressions, and the `texts` around them (one more) where nothing else shapes it."""
 
     values: tuple[Expr, ...]
+    texts: tuple[str, ...] = ()
 
 
 class Opaque(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):

@@ -101,7 +101,22 @@ def _concatenated(low: Lowering, node: cst.ConcatenatedString) -> r.Expr:
 def _formatted(low: Lowering, node: cst.FormattedString) -> r.Format:
     at = low.at
     low.at = at + 1
-    return r.Format(at, tuple(_fields(low, node.parts)))
+    return r.Format(at, tuple(_fields(low, node.parts)), _texts(node.parts))
+
+
+def _texts(parts: Iterable[cst.BaseFormattedStringContent]) -> tuple[str, ...]:
+    """What stands around the expressions; nothing where escapes or format specifications are at work."""
+    texts = [""]
+    for part in parts:
+        if isinstance(part, cst.FormattedStringText):
+            if any(sign in part.value for sign in "\\{}\r"):
+                return ()
+            texts[-1] += part.value
+        elif isinstance(part, cst.FormattedStringExpression):
+            if part.format_spec is not None or part.conversion is not None or part.equal is not None:
+                return ()
+            texts.append("")
+    return tuple(texts)
 
 
 def _fields(low: Lowering, parts: Iterable[cst.BaseFormattedStringContent]) -> list[r.Expr]:

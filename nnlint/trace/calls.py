@@ -407,6 +407,15 @@ def decorate(m: Machine, value: Value, func: FuncVal, decorator: r.Expr, frame: 
     return value
 
 
+def decorate_class(m: Machine, cls: Value, decorator: r.Expr, frame: Frame) -> Value:
+    """What a decorator makes of a class: those of the project put it into registries."""
+    found = m.settle(expressions.evaluate(m, decorator, frame))
+    if isinstance(found, (FuncVal, Instance)) or (isinstance(found, Bound) and isinstance(found.func, FuncVal)):
+        made = call(m, found, Args([cls]), expressions.site_of(decorator, frame))
+        return made if isinstance(made, ClassVal) else cls
+    return cls
+
+
 def within(m: Machine, manager: Value, site: Site, inside: Callable[[Value], Value]) -> None:
     """`with manager as x:`; `inside` runs the body with the entered value."""
     if isinstance(manager, Choice):
