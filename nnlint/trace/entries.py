@@ -26,7 +26,7 @@ _CALLED = frozenset({"__getitem__", "__call__", "__iter__", "__next__"})
 """What Python calls for the user: a dataset's items, a transform."""
 
 
-def stories(program: Program, budget: int = 400_000) -> Iterator[Story]:
+def stories(program: Program, budget: int = 200_000) -> Iterator[Story]:
     """The stories of a project, one for each entry point, in the order of the paths."""
     m = Machine(program, budget)
     ordered = [program.files[key] for key in sorted(program.files)]
@@ -36,6 +36,8 @@ def stories(program: Program, budget: int = 400_000) -> Iterator[Story]:
             with _bounded(story):
                 story = modules.main(m, file)
             yield story
+    for file in ordered:
+        yield from _driven(m, file)
     for file in ordered:
         yield from _unreached(m, file)
 
@@ -67,6 +69,54 @@ def _acts(statement: r.Stmt) -> bool:
         return any(_acts(inner) for inner in statement.body)
     if isinstance(statement, r.Assign):
         return isinstance(statement.value, r.Call)
+    return False
+
+
+def _driven(m: Machine, file: File) -> Iterator[Story]:
+    """Functions that lead to a training that no script has started: entry points of a package, called by a console script or a test."""
+    if not any(isinstance(statement, r.Function) for statement in file.module.body):
+        return
+    frame = None
+    with _bounded(m.begin(file.key, script=False)):
+        frame = modules.namespace(m, file.key)
+    functions = [value for value in frame.vars.values() if isinstance(value, FuncVal) and value.file is file] if frame is not None else []
+    for func in functions:
+        if isinstance(func.node, r.Function) and not _reached(m, func) and not _called(m, func) and _leads(m, func, 3):
+            story = m.begin(file.key, script=False)
+            with _bounded(story):
+                _try_function(m, func, None)
+            yield story
+
+
+def _called(m: Machine, func: FuncVal) -> bool:
+    """Whether another function of a module that knows it has its name in it."""
+    return any(
+        func.name in other.words and other is not func.node
+        for frame in list(m.namespaces.values())
+        if frame.vars.get(func.name) is func
+        for other in _functions(frame.file.module.body)
+    )
+
+
+def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
+    for statement in body:
+        if isinstance(statement, r.Function):
+            yield statement
+        elif isinstance(statement, r.Class):
+            yield from _functions(statement.body)
+
+
+def _leads(m: Machine, func: FuncVal, depth: int) -> bool:
+    """Whether a function calls, by names that its module defines or imports, something that trains and was not reached."""
+    if func.frame is None or not isinstance(func.node, r.Function):
+        return False
+    for name in func.node.words:
+        value = func.frame.top.vars.get(name)
+        if isinstance(value, ClassVal) and (value.file.key, value.node.at) not in m.visited and "backward" in _words(value):
+            return True
+        if isinstance(value, FuncVal) and value is not func and isinstance(value.node, r.Function) and not _reached(m, value):
+            if "backward" in value.node.words or (depth and _leads(m, value, depth - 1)):
+                return True
     return False
 
 
