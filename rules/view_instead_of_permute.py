@@ -57,6 +57,8 @@ class ViewInsteadOfPermute(Rule):
         for event in story.events():
             if not isinstance(event, Relabelled) or undoes(event.relabel, told.get(event.cause)):
                 continue
+            if event.site in story.harmless and any(size.known is None for size in event.relabel.source):
+                continue
             told[event.serial] = event.relabel
             fix = event.relabel.fix(event.receiver or "x")
             yield Report(

@@ -72,7 +72,7 @@ class Machine:
     `steps` is the budget: the number of records that may still be evaluated for the current entry point.
     """
 
-    def __init__(self, program: Program, budget: int = 400_000) -> None:
+    def __init__(self, program: Program, budget: int = 200_000) -> None:
         self.program = program
         self.budget = budget
         self.steps = budget
@@ -98,7 +98,9 @@ class Machine:
         self.guesses: dict[Hashable, Any] = {}
         self.shapes: dict[Hashable, Any] = {}
         self.call: Union[r.Call, None] = None
+        self.harmless: set[Site] = set()
         self.tried: Counter[tuple[str, int]] = Counter()
+        self.measured: Counter[Site] = Counter()
         self.pending_relabel = 0
 
     # --- the story -------------------------------------------------------------------------------------------------
@@ -117,7 +119,8 @@ class Machine:
         self.networks = []
         self.warming = 0
         self.forwards = []
-        self.steps = self.budget if script else self.budget // 40
+        self.measured = Counter()
+        self.steps = self.budget if script else self.budget // 20
         return self.story
 
     def tell(self, event: Event) -> None:

@@ -208,8 +208,15 @@ def entered(m: Machine, tensor: Tensor) -> None:
         m.assign(tensor, "layout", tensor.layout.entered())
 
 
+OFTEN = 48
+"""A line that was measured this often in one story has shown what it does."""
+
+
 def of_operation(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site) -> Any:
     """The layout or layouts that an operation makes; a view that re-labels axes is told."""
+    m.measured[site] += 1
+    if m.measured[site] > OFTEN:
+        return None
     layouts, count = _inputs(m, op, inputs)
     known = arguments(m, args)
     if op.name in _VIEWS:
@@ -286,6 +293,7 @@ def _view(
         return None
     if not all(isinstance(item, (int, Size)) and not isinstance(item, bool) for item in target):
         return None
+    m.story.harmless = m.harmless
     before = layouts[0]
     sizes = [item for item in target if isinstance(item, (int, Size))]
     after, relabel = before.view(sizes)
@@ -299,6 +307,8 @@ def _view(
         event.receiver = receiver
         m.tell(event)
         m.pending_relabel = serial
+    elif before.sizes is not None and all(size.counted.known is not None for size in before.sizes) and () in before.prefix:
+        m.harmless.add(site)
     return after
 
 

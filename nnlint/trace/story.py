@@ -299,7 +299,8 @@ class Story:
     """One run of the program from one entry point.
 
     `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
-    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`). `cut` says that the budget was spent before the end, `trouble` that nnlint failed on it.
+    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`). `cut` says that the budget was spent before the end, `trouble` that nnlint failed on it. `layers` are those with weights that were
+    applied. `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
     """
 
     def __init__(self, entry: str, script: bool) -> None:
@@ -308,9 +309,11 @@ class Story:
         self.root = Block()
         self.ages: dict[Hashable, int] = {}
         self.counters: set[Hashable] = set()
+        self.harmless: set[Site] = set()
         self.lasts: dict[Hashable, Loop] = {}
         self.cut = False
         self.trouble = ""
+        self.layers: dict[int, Network] = {}
         self.answers: dict[object, object] = {}
 
     def events(self, block: Union[Block, None] = None) -> Iterator[Event]:
