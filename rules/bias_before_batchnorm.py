@@ -50,12 +50,14 @@ class BiasBeforeBatchnorm(Rule):
 
     def check(self, story: Story) -> Iterator[Report]:
         done: set[int] = set()
+        # One line may make many layers: only where all of them are cancelled can its bias go.
+        needed = {layer.site for layer in story.layers.values() if _biased(layer) and not _only_normalised(layer)}
         frozen = {event.network.id for event in story.events() if isinstance(event, Mode) and event.mode is False and isinstance(event.network, Network)}
         for event in story.events():
             if not isinstance(event, Normalised) or not isinstance(event.norm, Network):
                 continue
             layer = _maker(event.input, event.norm)
-            if layer is None or layer.id in done or not _biased(layer) or not _only_normalised(layer) or event.norm.id in frozen:
+            if layer is None or layer.id in done or not _biased(layer) or layer.site in needed or event.norm.id in frozen:
                 continue
             done.add(layer.id)
             norm = event.norm.name.rpartition(".")[2]

@@ -346,7 +346,7 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
     return made
 
 
-ENOUGH = 3
+ENOUGH = 2
 
 
 def _tried(m: Machine, cls: ClassVal) -> bool:

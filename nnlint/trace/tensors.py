@@ -242,17 +242,19 @@ def layer(m: Machine, net: Network, args: Args, site: Site) -> Value:
         result = apply(m, op, [value, *others], {**net.args, **args.keywords}, site, net)
         if net.layer is not None and net.layer.cancels_bias and isinstance(value, Tensor):
             m.tell(Normalised(site, net, value))
-        _remember(result, net)
+        _remember(m, result, net)
         return result
 
     return m.each(first, site, one)
 
 
-def _remember(result: Value, net: Network) -> None:
+def _remember(m: Machine, result: Value, net: Network) -> None:
     """Which layer applied an operation, parameters or not."""
     for tensor in tensors_of(result):
         tensor.module = net
         net.outputs.append(tensor)
+    if net.layer is not None and net.layer.op.kind is Kind.AFFINE:
+        m.story.layers[net.id] = net
 
 
 def loss(m: Machine, spec: Loss, args: Args, site: Site, owner: Union[Network, None]) -> Value:

@@ -388,7 +388,7 @@ class Tensor(Value):
         forwards: set[Forward] = set()
         seen: set[Forward] = set()
         data: set[Hashable] = set()
-        exact = True
+        exact: bool = True
         for value in inputs:
             for tensor in tensors_of(value):
                 self.relabelled = self.relabelled or tensor.relabelled
@@ -396,7 +396,7 @@ class Tensor(Value):
                 data |= tensor.data
                 networks |= tensor.networks
                 forwards |= tensor.forwards
-                exact = exact and tensor.exact
+                exact = exact and bool(tensor.exact)
             if isinstance(value, Unknown):
                 exact = False
         if op.kind in _CUTS:
@@ -409,7 +409,7 @@ class Tensor(Value):
         self.forwards: frozenset[Forward] = frozenset(forwards)
         self.seen: frozenset[Forward] = frozenset(seen)
         self.data: frozenset[Hashable] = frozenset(data)
-        self.exact = exact
+        self.exact: bool = exact
 
     def __repr__(self) -> str:
         return f"Tensor({self.op.name}@{self.site.at})"
