@@ -25,7 +25,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "catalyst.dl.Runner": _ALL,
     "ignite.engine.create_supervised_trainer": Framework(backward=True, step=True, zero=True, mode=True, criterion="loss_fn"),
     "ignite.engine.create_supervised_evaluator": _EVALUATION,
-    "ignite.engine.Engine": Framework(),
+    "ignite.engine.Engine": Framework(process="process_function"),
     "fastai.learner.Learner": Framework(backward=True, step=True, zero=True, mode=True, grad=True, criterion="loss_func"),
     "fastai.vision.learner.vision_learner": Framework(backward=True, step=True, zero=True, mode=True, grad=True, criterion="loss_func"),
     "fastai.vision.all.vision_learner": Framework(backward=True, step=True, zero=True, mode=True, grad=True, criterion="loss_func"),
@@ -88,18 +88,18 @@ _LIGHTNING: dict[str, Hook] = {
     "on_train_start": Hook("train"),
     "on_epoch_start": Hook("train"),
     "on_train_epoch_start": Hook("train"),
-    "on_train_batch_start": Hook("train", batch="batch"),
-    "training_step": Hook("train", trained=True, batch="batch"),
-    "training_step_end": Hook("train", trained=True),
-    "on_before_zero_grad": Hook("train"),
-    "optimizer_zero_grad": Hook("train"),
-    "on_before_backward": Hook("train"),
-    "on_after_backward": Hook("train"),
-    "on_before_optimizer_step": Hook("train"),
-    "configure_gradient_clipping": Hook("train"),
-    "optimizer_step": Hook("train"),
-    "lr_scheduler_step": Hook("train"),
-    "on_train_batch_end": Hook("train", batch="batch"),
+    "on_train_batch_start": Hook("train", batch="batch", each=True),
+    "training_step": Hook("train", trained=True, batch="batch", each=True),
+    "training_step_end": Hook("train", trained=True, each=True),
+    "on_before_zero_grad": Hook("train", each=True),
+    "optimizer_zero_grad": Hook("train", each=True),
+    "on_before_backward": Hook("train", each=True),
+    "on_after_backward": Hook("train", each=True),
+    "on_before_optimizer_step": Hook("train", each=True),
+    "configure_gradient_clipping": Hook("train", each=True),
+    "optimizer_step": Hook("train", each=True),
+    "lr_scheduler_step": Hook("train", each=True),
+    "on_train_batch_end": Hook("train", batch="batch", each=True),
     "on_validation_start": Hook("eval", grad=False),
     "on_validation_epoch_start": Hook("eval", grad=False),
     "on_validation_batch_start": Hook("eval", grad=False, batch="batch"),
@@ -126,7 +126,7 @@ _LIGHTNING: dict[str, Hook] = {
 }
 
 _CALLBACK: dict[str, Hook] = {
-    name: Hook(hook.mode, hook.grad, False, hook.batch, "pl_module")
+    name: Hook(hook.mode, hook.grad, False, hook.batch, "pl_module", hook.each)
     for name, hook in _LIGHTNING.items()
     if name == "setup" or name.startswith("on_")
 }

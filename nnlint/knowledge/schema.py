@@ -111,6 +111,7 @@ class Framework(msgspec.Struct, frozen=True):
     criterion: str = ""  # the parameter that holds the loss
     default_loss: str = ""  # the loss where none is given
     log_first: bool = False  # takes the log of probabilities before an NLLLoss: a softmax output is right
+    process: str = ""  # the first parameter: the function that it calls with itself and each batch
 
 
 class Hook(msgspec.Struct, frozen=True):
@@ -121,6 +122,7 @@ class Hook(msgspec.Struct, frozen=True):
     trained: bool = False  # the returned loss is backpropagated and stepped on
     batch: str = ""  # the parameter that receives a batch
     module: str = ""  # the parameter that receives the module, the same for all hooks of an object
+    each: bool = False  # called for every training batch
 
 
 class Dataset(msgspec.Struct, frozen=True):

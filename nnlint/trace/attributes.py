@@ -15,7 +15,7 @@ from nnlint.knowledge.networks import head_of
 from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.trace import calls, iteration, library, measures, modules, networks, tensors, training
 from nnlint.trace.arguments import Args
-from nnlint.trace.machine import ABSENT, Machine
+from nnlint.trace.machine import MAX_ITEMS, Machine
 from nnlint.trace.story import GradUse, ModeRead, Zero
 from nnlint.trace.values import (
     MAX_ALTERNATIVES,
@@ -290,7 +290,10 @@ def put_item(m: Machine, owner: Value, index: list[Any], value: Value, site: Sit
     """`owner[index] = value`."""
     key = index[0] if len(index) == 1 else None
     if isinstance(owner, DictVal):
-        if isinstance(key, Const):
+        if len(owner.entries) >= MAX_ITEMS and not (isinstance(key, Const) and key.value in owner.entries):
+            if not owner.open:
+                m.assign(owner, "open", True)
+        elif isinstance(key, Const):
             if isinstance(value, Obj) and not value.label and isinstance(key.value, str):
                 value.label = key.value
             m.set(owner.entries, key.value, value)

@@ -11,8 +11,8 @@ from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.knowledge.schema import Kind, Op
 from nnlint.trace import attributes, collections, expressions, fields, library, networks, statements, tensors, training
 from nnlint.trace.arguments import Args, Pending
-from nnlint.trace.machine import Frame, Machine
-from nnlint.trace.story import Escape, Held
+from nnlint.trace.machine import MAX_ITEMS, Frame, Machine
+from nnlint.trace.story import Escape, Held, Step, steps
 from nnlint.trace.values import (
     NONE,
     Batches,
@@ -56,6 +56,8 @@ def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
         if isinstance(func.func, FuncVal):
             if isinstance(func.receiver, Network) and not m.networks and _is_forward(func.receiver, func.func):
                 return networks.forward(m, func.receiver, args, site)
+            if isinstance(func.receiver, Optimizer) and func.func.name == "step":
+                return _own_step(m, func.receiver, func.func, args, site)
             return invoke(m, func.func, args, site, func.receiver)
         return _method(m, func.receiver, func.func, args, site)
     if isinstance(func, Partial):
@@ -82,6 +84,17 @@ def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
         return _unknown(m, func, args, site)
     escape(m, args.values(), site)
     return Unknown()
+
+
+def _own_step(m: Machine, opt: Optimizer, func: FuncVal, args: Args, site: Site) -> Value:
+    """A `step` of the project: where it calls no other, it is itself the step."""
+    block, before = m.block, len(m.block.items)
+    result = invoke(m, func, args, site, opt)
+    if not any(steps(item) for item in block.items[before:]):
+        event = Step(site, opt)
+        event.calls, event.loop = m.calls, m.round
+        block.items.insert(before, event)
+    return result
 
 
 def _is_forward(net: Network, func: FuncVal) -> bool:
@@ -401,6 +414,10 @@ def decorate(m: Machine, value: Value, func: FuncVal, decorator: r.Expr, frame: 
     elif name in ("torch.no_grad", "torch.inference_mode"):
         func.no_grad = True
     elif isinstance(found, (FuncVal, ClassVal, Instance)) or (isinstance(found, Bound) and isinstance(found.func, FuncVal)):
+        if isinstance(found, FuncVal):
+            m.decorated[(found.file.key, found.node.at)] += 1
+            if m.decorated[(found.file.key, found.node.at)] > MAX_ITEMS:
+                return value  # a registry; it is open from here on
         made = call(m, found, Args([value]), expressions.site_of(decorator, frame))
         if isinstance(made, (FuncVal, Partial, Bound, Instance)):
             return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Union
 
 from nnlint import records as r
@@ -11,9 +12,9 @@ from nnlint.knowledge.frameworks import FRAMEWORKS, HOOKS
 from nnlint.knowledge.schema import Factory, Hook
 from nnlint.trace import attributes, calls, iteration, networks, tensors
 from nnlint.trace.arguments import Args
-from nnlint.trace.machine import Machine
-from nnlint.trace.story import Mode
-from nnlint.trace.values import ClassVal, External, FuncVal, Instance, Network, Unknown, Value
+from nnlint.trace.machine import Machine, has_events
+from nnlint.trace.story import Loop, Mode
+from nnlint.trace.values import Bound, ClassVal, External, FuncVal, Instance, Network, Partial, Service, Unknown, Value, birth
 
 
 def hooks(cls: ClassVal) -> Iterator[tuple[FuncVal, Hook]]:
@@ -32,20 +33,59 @@ def run(m: Machine, made: Union[Network, Instance], cls: ClassVal) -> None:
     # All hooks of a callback see the same module; what one of them puts there the others find.
     module = Network(Site(cls.file.key, cls.node.at), "lightning.pytorch.LightningModule", "pl_module")
     module.factory, module.complete = Factory("unknown", None), False
-    for func, hook in hooks(cls):
-        site = Site(func.file.key, func.node.at)
-        args = Args()
-        args.open = True
-        for position, param in enumerate(func.node.params[1:]):
-            if param.name == hook.module:
-                args.keywords[param.name] = module
-            elif param.name == hook.batch or (position == 0 and hook.batch and not hook.module):
-                args.keywords[param.name] = _batch(m, func, site)
-        if hook.mode and isinstance(made, Network):
-            m.tell(Mode(site, made, hook.mode == "train"))
-        kept, m.grad = m.grad, m.grad and hook.grad
-        calls.invoke(m, func, args, site, made)
-        m.grad = kept
+    for each, found in groupby(hooks(cls), lambda pair: pair[1].each):
+        group = list(found)
+
+        def act(group: list[tuple[FuncVal, Hook]] = group) -> None:
+            for func, hook in group:
+                _call(m, made, func, hook, module)
+
+        if each:
+            repeat(m, Site(cls.file.key, cls.node.at), act)
+        else:
+            act()
+
+
+def _call(m: Machine, made: Union[Network, Instance], func: FuncVal, hook: Hook, module: Network) -> None:
+    site = Site(func.file.key, func.node.at)
+    args = Args()
+    args.open = True
+    params = func.node.params[1:]
+    first = params[0].name if params and not hook.module and all(param.name != hook.batch for param in params) else ""
+    for param in params:
+        given = made.attrs.get(param.name) if isinstance(made, Instance) else None
+        if param.name == hook.module:
+            args.keywords[param.name] = module
+        elif isinstance(given, Network):
+            args.keywords[param.name] = given  # what the framework was given under this name
+        elif hook.batch and param.name in (hook.batch, first):
+            args.keywords[param.name] = _batch(m, func, site)
+    if hook.mode and isinstance(made, Network):
+        m.tell(Mode(site, made, hook.mode == "train"))
+    kept, m.grad = m.grad, m.grad and hook.grad
+    calls.invoke(m, func, args, site, made)
+    m.grad = kept
+
+
+def repeat(m: Machine, site: Site, act: Callable[[], object]) -> None:
+    """What a framework does for every batch, told as a loop."""
+    loop = Loop(site, m.round, ("framework", site), True)
+    outer = m.block, m.facts, m.loop, m.round
+    m.block, m.loop, m.round = loop.body, loop, loop
+    loop.start = birth()
+    loop.calls = m.calls
+    act()
+    m.block, m.facts, m.loop, m.round = outer
+    if has_events(loop.body):
+        m.block.items.append(loop)
+
+
+def process(m: Machine, name: str, made: Service, args: Args, site: Site) -> None:
+    """`Engine(update).run(loader)`: the function is called with the engine and each batch."""
+    func = made.args.get("0") or made.args.get(FRAMEWORKS[name].process)
+    source = args.get(0, "data")
+    if isinstance(func, (FuncVal, Bound, Partial)):
+        repeat(m, site, lambda: calls.call(m, func, Args([made, iteration.element(m, source or Unknown(), site)]), site))
 
 
 def _batch(m: Machine, func: FuncVal, site: Site) -> Value:

@@ -315,6 +315,8 @@ def _effect(m: Machine, effect: str, value: Service, args: Args, site: Site) -> 
     if effect in ("train", "eval") and isinstance(value.args.get("model"), Network):
         networks.switch(m, value.args["model"], Const(effect == "train"), site)
         return value
+    if effect == "fit" and value.name in FRAMEWORKS and FRAMEWORKS[value.name].process:
+        hooks.process(m, value.name, value, args, site)
     calls.escape(m, args.values() if value.kind != "scaler" else [], site)
     return Unknown()
 

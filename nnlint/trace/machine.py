@@ -16,6 +16,8 @@ from nnlint.trace.values import (
     Facts,
     Obj,
     Params,
+    Slots,
+    Tensor,
     Unknown,
     Value,
     birth,
@@ -53,7 +55,7 @@ class Frame:
         self.file = file
         self.outer = outer
         self.top: Frame = outer.top if outer is not None else self
-        self.vars: dict[Any, Any] = {}
+        self.vars: dict[Any, Any] = Slots(birth())
         self.locals: frozenset[str] = frozenset()
         self.redirect: dict[str, Frame] = {}
         self.returns: list[tuple[Facts, Value]] = []
@@ -101,6 +103,7 @@ class Machine:
         self.harmless: set[Site] = set()
         self.tried: Counter[tuple[str, int]] = Counter()
         self.measured: Counter[Site] = Counter()
+        self.decorated: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
 
     # --- the story -------------------------------------------------------------------------------------------------
@@ -190,8 +193,10 @@ class Machine:
             self.grad = outer_grad
             result = thunk()
             node.arms.append((facts, self.block))
-            delta = {(id(container), key): (container, key, self._read(container, key)) for container, key, _ in self.journal}
-            for container, key, old in reversed(self.journal):
+            # What was made in the arm is known to it alone, and stays as it is.
+            journal = [entry for entry in self.journal if _age(entry[0]) <= start]
+            delta = {(id(container), key): (container, key, self._read(container, key)) for container, key, _ in journal}
+            for container, key, old in reversed(journal):
                 self._write(container, key, old)
             deltas.append((facts, delta, not isinstance(result, str)))
             results.append((facts, result))
@@ -201,7 +206,7 @@ class Machine:
         falling = [(facts, delta) for facts, delta, falls in deltas if falls]
         if not falling and deltas:
             falling = [deltas[-1][:2]]
-        self._join(falling, start)
+        self._join(falling)
         if len(falling) == 1 and len(deltas) > 1:
             self.facts = {**outer_facts, **dict(falling[0][0])}
         return results
@@ -210,7 +215,7 @@ class Machine:
         known = self.facts
         return all(known.get(key, decided) is decided for key, decided in facts)
 
-    def _join(self, falling: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]]]], start: int) -> None:
+    def _join(self, falling: list[tuple[Facts, dict[tuple[int, Any], tuple[Any, Any, Any]]]]) -> None:
         slots: dict[tuple[int, Any], tuple[Any, Any]] = {}
         for _, delta in falling:
             for slot, (container, key, _) in delta.items():
@@ -218,9 +223,6 @@ class Machine:
         for slot, (container, key) in slots.items():
             current = self._read(container, key)
             values = [(facts, delta[slot][2] if slot in delta else current) for facts, delta in falling]
-            if isinstance(container, Obj) and container.id > start:
-                # Only the arm that made an object knows it.
-                values = [(facts, delta[slot][2]) for facts, delta in falling if slot in delta]
             joined = _any_params(values) or join_slot(values) if isinstance(container, Obj) else join_slot(values)
             if joined is not current:
                 self.journal.append((container, key, current))
@@ -290,6 +292,12 @@ class Machine:
     def release(self, held: Held) -> None:
         if exits(held.body, EXITS):
             self.tell(Release(held.site, held))
+
+
+def _age(container: object) -> int:
+    if isinstance(container, Slots):
+        return container.born
+    return container.id if isinstance(container, (Obj, Tensor)) else 0
 
 
 def has_events(block: Block) -> bool:

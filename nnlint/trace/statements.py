@@ -31,7 +31,6 @@ from nnlint.trace.values import (
     choice,
     key_of,
     tensors_of,
-    tensors_of,
 )
 
 Status = Union[None, str]

@@ -295,6 +295,13 @@ def exits(block: Block, kinds: frozenset[str]) -> bool:
     return False
 
 
+def steps(item: Item) -> bool:
+    """Whether some optimizer steps in a part of a story."""
+    if isinstance(item, Arms):
+        return any(steps(inner) for _, arm in item.arms for inner in arm.items)
+    return isinstance(item, Step) or (isinstance(item, (Loop, Scope)) and any(steps(inner) for inner in item.body.items))
+
+
 class Story:
     """One run of the program from one entry point.
 

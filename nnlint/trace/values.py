@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from nnlint import records as r
 from nnlint.findings import Site
@@ -233,6 +233,16 @@ class Range(Value):
         self.stop = stop
 
 
+class Slots(dict[Any, Any]):
+    """Names or attributes; `born` is the age of the scope or object that has them."""
+
+    __slots__ = ("born",)
+
+    def __init__(self, born: int, given: Union[dict[Any, Any], None] = None) -> None:
+        super().__init__(given or {})
+        self.born = born
+
+
 class Obj(Value):
     """A heap object."""
 
@@ -242,7 +252,7 @@ class Obj(Value):
         self.id = birth()
         self.site = site
         self.label = label
-        self.attrs: dict[str, Value] = {}
+        self.attrs: dict[str, Value] = Slots(self.id)
 
 
 class ListVal(Obj):
@@ -264,7 +274,7 @@ class DictVal(Obj):
 
     def __init__(self, site: Site, entries: dict[Hashable, Value], open: bool = False) -> None:
         super().__init__(site)
-        self.entries = entries
+        self.entries: dict[Hashable, Value] = Slots(self.id, entries)
         self.open = open
 
 
