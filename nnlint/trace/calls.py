@@ -9,7 +9,7 @@ from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.knowledge.schema import Kind, Op
-from nnlint.trace import attributes, collections, expressions, fields, library, networks, statements, tensors, training
+from nnlint.trace import attributes, collections, expressions, fields, iteration, library, networks, statements, tensors, training
 from nnlint.trace.arguments import Args, Pending
 from nnlint.trace.machine import MAX_ITEMS, Frame, Machine
 from nnlint.trace.story import Escape, Held, Step, steps
@@ -169,12 +169,45 @@ def _unknown(m: Machine, func: Unknown, args: Args, site: Site) -> Value:
         if key[2] in _ITERATORS and not args.positional:
             born = birth()
             return Unknown(("call", key, born), born=born)
+    hand_over(m, args, site)
     escape(m, args.values(), site)
     born = birth()
     return Unknown(("call", key, born), born=born)
 
 
 _ITERATORS = frozenset({"items", "keys", "values"})
+
+
+def hand_over(m: Machine, args: Args, site: Site, first: tuple[Value, ...] = ()) -> None:
+    """A function that trains and is given away is run where it goes: as the objective of a search, in another process."""
+    for value in args.values():
+        func = value.func if isinstance(value, (Bound, Partial)) else value
+        if not isinstance(func, FuncVal) or not isinstance(func.node, r.Function) or (func.file.key, func.node.at) in m.reached:
+            continue
+        if "backward" in func.node.words or trains(m, func):
+            given = args.keywords.get("args")
+            known = iteration.items(m, given) if given is not None else None
+            call(m, value, Args([*first, *known]) if known is not None else _opened(), site)
+
+
+def trains(m: Machine, func: FuncVal, depth: int = 3) -> bool:
+    """Whether a function calls, by names that its module defines or imports, something that trains and was not reached."""
+    if func.frame is None or not isinstance(func.node, r.Function):
+        return False
+    for name in func.node.words:
+        value = func.frame.top.vars.get(name)
+        if isinstance(value, ClassVal) and (value.file.key, value.node.at) not in m.visited and "backward" in words(value):
+            return True
+        if isinstance(value, FuncVal) and isinstance(value.node, r.Function) and (value.file.key, value.node.at) not in m.reached:
+            if value is not func and ("backward" in value.node.words or (depth and trains(m, value, depth - 1))):
+                return True
+    return False
+
+
+def words(cls: ClassVal) -> frozenset[str]:
+    """All names in the methods of a class itself."""
+    parts = [value.func if isinstance(value, Bound) else value for value in cls.attrs.values()]
+    return frozenset().union(*(part.node.words for part in parts if isinstance(part, FuncVal) and isinstance(part.node, r.Function)))
 
 
 def escape(m: Machine, values: list[Value], site: Site) -> None:
@@ -276,7 +309,9 @@ def guess(m: Machine, param: r.Param, func: FuncVal, site: Site) -> Value:
     if param.name in func.defaults:
         default = func.defaults[param.name]
         born = birth()
-        return Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born) if isinstance(default, Const) else default
+        return (
+            Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born) if isinstance(default, Const) else default
+        )
     born = birth()
     return Unknown(("param", func.file.key, func.node.at, param.name, born), param.name, born)
 
@@ -301,7 +336,7 @@ def execute(m: Machine, func: FuncVal, frame: Frame, site: Site, handler: Union[
             if handler is not None:
                 return NONE
             return Iterable(choice([((), value) for value in frame.yields]) if frame.yields else Unknown(), batches=True)
-        if status is None and (frame.returns or True):
+        if status is None:
             frame.returns.append((m.since(frame), NONE))
         return choice(_informative(frame.returns)) if frame.returns else Unknown()
     finally:
@@ -325,7 +360,9 @@ def network_class(cls: ClassVal) -> bool:
 
 
 def optimizer_class(cls: ClassVal) -> bool:
-    return any(isinstance(base, External) and (base.name in OPTIMIZERS or base.name == "torch.optim.Optimizer") for base in attributes.mro(cls))
+    return any(
+        isinstance(base, External) and (base.name in OPTIMIZERS or base.name == "torch.optim.Optimizer") for base in attributes.mro(cls)
+    )
 
 
 def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
@@ -485,5 +522,3 @@ def _generated(m: Machine, manager: Pending, site: Site, inside: Callable[[Value
 
 def service_attribute(m: Machine, value: Service, name: str, site: Site) -> Value:
     return library.service_attribute(m, value, name, site)
-
-

@@ -49,7 +49,7 @@ def _bounded(story: Story) -> Iterator[None]:
         yield
     except BudgetSpent:
         story.cut = True
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the user is told, and the other stories go on)
         story.trouble = f"{type(error).__name__}: {error}"
 
 
@@ -81,7 +81,7 @@ def _driven(m: Machine, file: File) -> Iterator[Story]:
         frame = modules.namespace(m, file.key)
     functions = [value for value in frame.vars.values() if isinstance(value, FuncVal) and value.file is file] if frame is not None else []
     for func in functions:
-        if isinstance(func.node, r.Function) and not _reached(m, func) and not _called(m, func) and _leads(m, func, 3):
+        if isinstance(func.node, r.Function) and not _reached(m, func) and not _called(m, func) and calls.trains(m, func):
             story = m.begin(file.key, script=False)
             with _bounded(story):
                 _try_function(m, func, None)
@@ -104,20 +104,6 @@ def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
             yield statement
         elif isinstance(statement, r.Class):
             yield from _functions(statement.body)
-
-
-def _leads(m: Machine, func: FuncVal, depth: int) -> bool:
-    """Whether a function calls, by names that its module defines or imports, something that trains and was not reached."""
-    if func.frame is None or not isinstance(func.node, r.Function):
-        return False
-    for name in func.node.words:
-        value = func.frame.top.vars.get(name)
-        if isinstance(value, ClassVal) and (value.file.key, value.node.at) not in m.visited and "backward" in _words(value):
-            return True
-        if isinstance(value, FuncVal) and value is not func and isinstance(value.node, r.Function) and not _reached(m, value):
-            if "backward" in value.node.words or (depth and _leads(m, value, depth - 1)):
-                return True
-    return False
 
 
 def _unreached(m: Machine, file: File) -> Iterator[Story]:
@@ -154,25 +140,13 @@ def _open() -> Args:
     return args
 
 
-def _words(cls: ClassVal) -> frozenset[str]:
-    """All names in the methods of a class itself."""
-    parts = [value.func if isinstance(value, Bound) else value for value in cls.attrs.values()]
-    return frozenset().union(*(part.node.words for part in parts if isinstance(part, FuncVal) and isinstance(part.node, r.Function)))
-
-
 def _has_more(m: Machine, cls: ClassVal) -> bool:
-    """Whether a class was never used, or has hooks that only a framework calls."""
-    if (cls.file.key, cls.node.at) not in m.visited and _words(cls) & TELLING:
+    """Whether a class has anything to tell that no script came to."""
+    if (cls.file.key, cls.node.at) not in m.visited and calls.words(cls) & TELLING:
         return True
-    if any((func.file.key, func.node.at) not in m.reached for func, _ in hooks.hooks(cls)):
+    if any(not _reached(m, func) for func, _ in hooks.hooks(cls)):
         return True
-    return any(
-        isinstance(value.node, r.Function) and value.node.words & _VIEWS and (value.file.key, value.node.at) not in m.reached
-        for base in attributes.mro(cls)
-        if isinstance(base, ClassVal)
-        for value in base.attrs.values()
-        if isinstance(value, FuncVal)
-    )
+    return any(isinstance(func.node, r.Function) and func.node.words & TELLING and not _reached(m, func) for func in _methods(cls).values())
 
 
 def _try_class(m: Machine, cls: ClassVal) -> None:
@@ -256,5 +230,3 @@ def _forward(m: Machine, func: FuncVal, receiver: Value, site: Site) -> None:
         else:
             break
     calls.call(m, Bound(receiver, func), args, site)
-
-

@@ -81,7 +81,9 @@ def call(m: Machine, name: str, args: Args, site: Site) -> Value:
     if found is not None:
         return _network(m, name, found, args, site)
     if name in CALLERS and args.positional:
-        inner_args = Args(list(args.positional[1:]), {k: v for k, v in args.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")})
+        inner_args = Args(
+            list(args.positional[1:]), {k: v for k, v in args.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")}
+        )
         return m.each(args.positional[0], site, lambda one: calls.call(m, one, inner_args, site))
     if name in LOADERS:
         return Service(site, "loader", name, args.named(LOADERS[name]))
@@ -112,6 +114,7 @@ def enumerate_args(args: Args) -> list[tuple[str, Value]]:
 def _other(m: Machine, name: str, args: Args, site: Site) -> Value:
     """A library function that no table knows. What depends on tensors goes on depending on them."""
     top = name.split(".")[0]
+    calls.hand_over(m, args, site, (Unknown(label="rank"),) if name.endswith(".spawn") else ())
     if top not in LIBRARIES and top not in ("torch", "torchvision", "builtins", "warnings", "transformers", "torchaudio"):
         calls.escape(m, args.values(), site)
     inputs = [value for value in args.values() if tensors_of(value)]
@@ -121,7 +124,19 @@ def _other(m: Machine, name: str, args: Args, site: Site) -> Value:
         return made
     born = birth()
     value = Unknown(("call", name, born), born=born)
-    if name.startswith(("torchvision.datasets.", "torchtext.", "datasets.", "sklearn.", "pandas.", "numpy.load", "torch.load", "numpy.genfromtxt", "numpy.loadtxt")):
+    if name.startswith(
+        (
+            "torchvision.datasets.",
+            "torchtext.",
+            "datasets.",
+            "sklearn.",
+            "pandas.",
+            "numpy.load",
+            "torch.load",
+            "numpy.genfromtxt",
+            "numpy.loadtxt",
+        )
+    ):
         return Unknown(("element", ("data", born)), born=born)
     return value
 
@@ -357,7 +372,9 @@ def _list(kind: str) -> Handler:
     def handler(m: Machine, args: Args, site: Site) -> Value:
         if not args.positional:
             return ListVal(site, [], kind)
-        return m.each(args.positional[0], site, lambda one: collections.plain_list(m, one, site, kind) if not isinstance(one, Service) else one)
+        return m.each(
+            args.positional[0], site, lambda one: collections.plain_list(m, one, site, kind) if not isinstance(one, Service) else one
+        )
 
     return handler
 
@@ -416,7 +433,12 @@ def _is_a(value: Value, kind: Value) -> Union[bool, None]:
         if short in _KINDS:
             if isinstance(value, (ListVal, TupleVal, DictVal)):
                 return isinstance(value, _KINDS[short])
-            return False if isinstance(value, (Tensor, Network, Const, Optimizer)) and getattr(getattr(value, "op", None), "name", "") not in ("batch", "input", "network", "returned", "opaque", "field") else None
+            return (
+                False
+                if isinstance(value, (Tensor, Network, Const, Optimizer))
+                and getattr(getattr(value, "op", None), "name", "") not in ("batch", "input", "network", "returned", "opaque", "field")
+                else None
+            )
         if isinstance(value, Const):
             return isinstance(value.value, _PYTHON[short]) if short in _PYTHON else False if value.value is None else None
         if short in _PYTHON:
@@ -576,7 +598,9 @@ def _torch_tensor(m: Machine, args: Args, site: Site) -> Value:
     data = args.get(0, "data")
     inner = sorted({str(part) for tensor in tensors_of(data) for part in tensor.data}) if data is not None else []
     found = [part for tensor in (tensors_of(data) if data is not None else []) for part in tensor.data]
-    made = tensors.source(m, Op("tensor", Kind.SOURCE), site, {"data": data} if data is not None else {}, found[0] if inner else ("tensor", birth()))
+    made = tensors.source(
+        m, Op("tensor", Kind.SOURCE), site, {"data": data} if data is not None else {}, found[0] if inner else ("tensor", birth())
+    )
     if isinstance(data, Unknown):
         made.data = tensors.data_of(data) or made.data
     if isinstance(args.keywords.get("requires_grad"), Const) and args.keywords["requires_grad"].value:  # type: ignore[attr-defined]
@@ -600,7 +624,9 @@ def _utils_chain(m: Machine, args: Args, site: Site) -> Value:
 def _tensor_dataset(m: Machine, args: Args, site: Site) -> Value:
     """Its columns, so that a field of a batch can be traced to the tensor that it comes from."""
     columns = TupleVal(tuple(args.positional))
-    return tensors.make(m, tensors.OPAQUE, site, [value for value in args.positional if tensors_of(value)], {"columns": columns}, layout=measures.unknown())
+    return tensors.make(
+        m, tensors.OPAQUE, site, [value for value in args.positional if tensors_of(value)], {"columns": columns}, layout=measures.unknown()
+    )
 
 
 def _sample(m: Machine, args: Args, site: Site) -> Value:
@@ -679,7 +705,10 @@ SPECIAL: dict[str, Handler] = {
     "random.sample": _sample,
     "random.choices": _sample,
     "random.choice": _choose,
-    **{f"builtins.{name}" if "." not in name else name: _passing(parameter) for name, parameter in ITERABLES.items() if name not in ("list", "tuple", "sorted", "reversed")},
+    **{
+        name if "." in name else f"builtins.{name}": _passing(parameter)
+        for name, parameter in ITERABLES.items()
+        if name not in ("list", "tuple", "sorted", "reversed")
+    },
     **{name: _range for name in RANGES if name.startswith("tqdm")},
 }  # fmt: skip
-
