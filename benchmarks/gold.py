@@ -280,7 +280,7 @@ def judge(repository: Repository, findings: Sequence[Finding]) -> tuple[list[Lab
 
 
 def tally(labels: Iterable[LabelOutcome], findings: Iterable[FindingOutcome]) -> Counter[str]:
-    """Counts of labels by truth (with ` sure` or ` likely` for bugs), of those hit, and of the findings that say something about precision."""
+    """Counts of labels by truth (bugs ` sure` or ` likely`), of those hit, and of the findings that say something about precision."""
     counts: Counter[str] = Counter()
     for item in labels:
         keys = [item.label.truth]

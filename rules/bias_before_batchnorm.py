@@ -52,7 +52,11 @@ class BiasBeforeBatchnorm(Rule):
         done: set[int] = set()
         # One line may make many layers: only where all of them are cancelled can its bias go.
         needed = {layer.site for layer in story.layers.values() if _biased(layer) and not _only_normalised(layer)}
-        frozen = {event.network.id for event in story.events() if isinstance(event, Mode) and event.mode is False and isinstance(event.network, Network)}
+        frozen = {
+            event.network.id
+            for event in story.events()
+            if isinstance(event, Mode) and event.mode is False and isinstance(event.network, Network)
+        }
         for event in story.events():
             if not isinstance(event, Normalised) or not isinstance(event.norm, Network):
                 continue
@@ -63,7 +67,8 @@ class BiasBeforeBatchnorm(Rule):
             norm = event.norm.name.rpartition(".")[2]
             yield Report(
                 site=layer.site,
-                message=f"the bias of `{layer.label or layer.name.rpartition('.')[2]}` is cancelled by the `{norm}` that follows{_count(layer)}",
+                message=f"the bias of `{layer.label or layer.name.rpartition('.')[2]}` is cancelled by the `{norm}` that follows"
+                + _count(layer),
                 help="pass `bias=False`",
                 trace=(Remark(layer.site, "this layer adds a bias"), Remark(event.site, f"this `{norm}` subtracts it again")),
             )

@@ -69,7 +69,9 @@ class ZeroGradBeforeStep(Rule):
                 message=f"gradients for `{name}` are zeroed at every micro-batch, though it steps only every few"
                 if waste.partial
                 else f"gradients for `{name}` are zeroed after `backward` and before the step that should use them",
-                help="zero under the same condition as the step, right after it" if waste.partial else "zero after `step()` or before `backward()`",
+                help="zero under the same condition as the step, right after it"
+                if waste.partial
+                else "zero after `step()` or before `backward()`",
                 trace=(
                     Remark(waste.backward, "gradients are computed here"),
                     Remark(waste.zero, "thrown away here"),

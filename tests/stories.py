@@ -44,7 +44,7 @@ def told(text: Text, src: Sequence[str] = ()) -> list[Story]:
     given = sources(text)
     files = [File(source.key, lower(source.text)) for source in given if source.relevant]
     found = list(stories(Program(files, [source.key for source in given], src)))
-    assert not any(story.cut for story in found)
+    assert not any(story.cut or story.trouble for story in found)
     return found
 
 

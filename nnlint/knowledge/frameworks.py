@@ -77,7 +77,7 @@ _LIGHTNING: dict[str, Hook] = {
     "prepare_data": Hook(),
     "setup": Hook(),
     "configure_model": Hook(),
-    "configure_optimizers": Hook(),
+    "configure_optimizers": Hook(optimizers=True),
     "train_dataloader": Hook(),
     "val_dataloader": Hook(),
     "test_dataloader": Hook(),

@@ -81,7 +81,8 @@ NETWORK_FACTORIES: dict[str, Factory] = {
 # Classifiers whose output is what their last layer, a Linear, makes: the attribute that holds it, by the beginning of their names.
 _HEADS: dict[str, str] = {
     "fc": "ResNet RegNet ShuffleNetV2 resnet resnext wide_resnet regnet_ shufflenet_",
-    "classifier": "AlexNet DenseNet EfficientNet MNASNet MobileNetV VGG alexnet convnext_ densenet efficientnet_ maxvit_ mnasnet mobilenet_ vgg",
+    "classifier": "AlexNet DenseNet EfficientNet MNASNet MobileNetV VGG alexnet convnext_ densenet efficientnet_ maxvit_ mnasnet "
+    "mobilenet_ vgg",
     "head": "swin_",
     "heads": "VisionTransformer vit_",
 }

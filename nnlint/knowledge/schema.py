@@ -123,6 +123,7 @@ class Hook(msgspec.Struct, frozen=True):
     batch: str = ""  # the parameter that receives a batch
     module: str = ""  # the parameter that receives the module, the same for all hooks of an object
     each: bool = False  # called for every training batch
+    optimizers: bool = False  # returns the optimizers
 
 
 class Dataset(msgspec.Struct, frozen=True):

@@ -373,7 +373,7 @@ def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
         key = m.settle(key)
     if isinstance(value, Shape):
         return measures.part(value, key)
-    if isinstance(value, TupleVal) or isinstance(value, ListVal):
+    if isinstance(value, (TupleVal, ListVal)):
         return _of_sequence(m, value, key, site)
     if isinstance(value, DictVal):
         return _of_dict(m, value, key)
@@ -491,7 +491,9 @@ def unpacked(m: Machine, value: Value, count: int, starred: Union[int, None], si
             return measures.unpack(value, count)
         return [Unknown() for _ in range(count)]
     known: Union[list[Value], None] = None
-    if isinstance(value, (TupleVal, ListVal, DictVal, Batches, Range, Instance)) or (isinstance(value, Network) and value.items is not None):
+    if isinstance(value, (TupleVal, ListVal, DictVal, Batches, Range, Instance)) or (
+        isinstance(value, Network) and value.items is not None
+    ):
         known = iteration.items(m, value)
     if known is not None:
         if starred is not None and len(known) >= count - 1:
@@ -508,5 +510,3 @@ def unpacked(m: Machine, value: Value, count: int, starred: Union[int, None], si
     if isinstance(value, (Params, Iterable, ListVal)):
         return [iteration.element(m, value, site) for _ in range(count)]
     return [Unknown() for _ in range(count)]
-
-

@@ -74,11 +74,10 @@ def _pop(m: Machine, receiver: ListVal, name: str, args: Args) -> Value:
 def _dict(m: Machine, receiver: DictVal, name: str, args: Args, site: Site) -> Value:
     if name in ("values", "keys", "items"):
         keys = [Const(key) if isinstance(key, (str, int, float, bool)) else Unknown() for key in receiver.entries]
-        parts: list[Value] = {
-            "values": list(receiver.entries.values()),
-            "keys": list(keys),
-            "items": [TupleVal((key, value)) for key, value in zip(keys, receiver.entries.values())],
-        }[name]
+        values = list(receiver.entries.values())
+        parts: list[Value] = values if name == "values" else list(keys)
+        if name == "items":
+            parts = [TupleVal(pair) for pair in zip(keys, values)]
         made = ListVal(site, parts)
         made.growing = receiver.open
         return made

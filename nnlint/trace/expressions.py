@@ -250,9 +250,11 @@ def _fold(op: str, left: Const, right: Const) -> Value:
         return Unknown()
     try:
         value = _ARITHMETIC[op](left.value, right.value)
-    except Exception:
+    except (ArithmeticError, TypeError, ValueError, MemoryError):
         return Unknown()
-    return Const(value) if isinstance(value, (bool, int, float, str)) and not (isinstance(value, str) and len(value) > 10_000) else Unknown()
+    return (
+        Const(value) if isinstance(value, (bool, int, float, str)) and not (isinstance(value, str) and len(value) > 10_000) else Unknown()
+    )
 
 
 def to_size(value: Value) -> Union[Size, None]:
@@ -562,7 +564,9 @@ def _format(m: Machine, node: r.Format, frame: Frame) -> Value:
     known = [str(value.value) for value in values if isinstance(value, Const)]
     if node.texts and len(known) == len(values):
         return Const("".join(part for pair in zip(node.texts, (*known, "")) for part in pair))
-    return Unknown(("format", node.texts or node.at, *(key_of(value) for value in values)), born=max((born_of(value) for value in values), default=0))
+    return Unknown(
+        ("format", node.texts or node.at, *(key_of(value) for value in values)), born=max((born_of(value) for value in values), default=0)
+    )
 
 
 def _opaque(m: Machine, node: r.Node, frame: Frame) -> Value:
@@ -575,4 +579,3 @@ _EVALUATE: dict[type, Callable[[Machine, Any, Frame], Value]] = {
     r.Compare: _compare, r.IfExp: _ifexp, r.Lambda: _lambda, r.Comprehension: _comprehension, r.Walrus: _walrus, r.Yield: _yield,
     r.Starred: _inner, r.Await: _inner, r.Format: _format, r.Opaque: _opaque, r.Ellipsis_: _opaque, r.Slice: _opaque,
 }  # fmt: skip
-

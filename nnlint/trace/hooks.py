@@ -14,7 +14,23 @@ from nnlint.trace import attributes, calls, iteration, networks, tensors
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine, has_events
 from nnlint.trace.story import Loop, Mode
-from nnlint.trace.values import Bound, ClassVal, External, FuncVal, Instance, Network, Partial, Service, Unknown, Value, birth
+from nnlint.trace.values import (
+    Bound,
+    ClassVal,
+    DictVal,
+    External,
+    FuncVal,
+    Instance,
+    ListVal,
+    Network,
+    Optimizer,
+    Partial,
+    Service,
+    TupleVal,
+    Unknown,
+    Value,
+    birth,
+)
 
 
 def hooks(cls: ClassVal) -> Iterator[tuple[FuncVal, Hook]]:
@@ -63,8 +79,30 @@ def _call(m: Machine, made: Union[Network, Instance], func: FuncVal, hook: Hook,
     if hook.mode and isinstance(made, Network):
         m.tell(Mode(site, made, hook.mode == "train"))
     kept, m.grad = m.grad, m.grad and hook.grad
-    calls.invoke(m, func, args, site, made)
+    result = calls.invoke(m, func, args, site, made)
     m.grad = kept
+    if hook.optimizers:
+        m.set(made.attrs, _OPTIMIZERS, result)
+
+
+_OPTIMIZERS = "<optimizers>"
+
+
+def optimizers(made: Network, site: Site) -> Value:
+    """`self.optimizers()`: those that were configured, one alone or a list of them."""
+    found = list(_configured(made.attrs.get(_OPTIMIZERS, Unknown())))
+    return found[0] if len(found) == 1 else ListVal(site, list(found)) if found else Unknown()
+
+
+def _configured(value: Value) -> Iterator[Optimizer]:
+    """The optimizers in what `configure_optimizers` returns: one, several, dictionaries of settings, or pairs with schedulers."""
+    if isinstance(value, Optimizer):
+        yield value
+    elif isinstance(value, DictVal):
+        yield from _configured(value.entries.get("optimizer", Unknown()))
+    elif isinstance(value, (ListVal, TupleVal)):
+        for part in value.items:
+            yield from _configured(part)
 
 
 def repeat(m: Machine, site: Site, act: Callable[[], object]) -> None:

@@ -100,7 +100,7 @@ def element(m: Machine, value: Value, site: Site) -> Value:
     if isinstance(value, (ListVal, TupleVal)):
         present = _data_once([part for part in value.items if part is not ABSENT])
         options: list[tuple[Facts, Value]] = [(((("item", value_id(value), index), True),), part) for index, part in enumerate(present)]
-        return _without_gaps(choice(options)) if present else Unknown()
+        return _without_gaps(choice(_unlike(options))) if present else Unknown()
     if isinstance(value, Choice):
         return choice(_unlike([(facts, element(m, part, site)) for facts, part in value.alternatives]))
     if isinstance(value, Service) and value.kind == "loader":
@@ -158,7 +158,9 @@ def one_of(parts: list[Value]) -> Value:
 
 def _data_once(parts: list[Value]) -> list[Value]:
     """Data that one line made in several rounds are all alike."""
-    made = {(part.op.name, part.site) if isinstance(part, Tensor) and not part.networks and not part.seen else id(part): part for part in parts}
+    made = {
+        (part.op.name, part.site) if isinstance(part, Tensor) and not part.networks and not part.seen else id(part): part for part in parts
+    }
     return list(made.values())
 
 
@@ -178,7 +180,12 @@ def left(m: Machine, source: Value, item: Value, site: Site) -> Union[Size, None
     """How many rounds of a loop follow the one with this item, where the loop counts them."""
     if isinstance(source, Range) and source.stop is not None and source.step == 1:
         counter, stop = item, source.stop
-    elif isinstance(source, Batches) and source.how == "enumerate" and isinstance(item, TupleVal) and not isinstance(source.parts[0], Instance):
+    elif (
+        isinstance(source, Batches)
+        and source.how == "enumerate"
+        and isinstance(item, TupleVal)
+        and not isinstance(source.parts[0], Instance)
+    ):
         counter, stop = item.items[0], library.length(m, m.settle(source.parts[0]), site)
     else:
         return None
@@ -289,9 +296,7 @@ def comprehend(m: Machine, node: r.Comprehension, frame: Frame) -> Value:
 
     level(0)
     if node.kind == "dict":
-        entries: dict[Hashable, Value] = {
-            (key.value if isinstance(key, Const) else ("key", key_of(key))): value for key, value in made
-        }
+        entries: dict[Hashable, Value] = {(key.value if isinstance(key, Const) else ("key", key_of(key))): value for key, value in made}
         return DictVal(site, entries, open=not state["exact"])
     values = [value for _, value in made]
     if node.kind == "generator" and not state["exact"] and len(values) == 1:
@@ -319,5 +324,3 @@ def range_of(args: list[Value]) -> Range:
         first, last, by = (part.value for part in (start, stop, step))  # type: ignore[attr-defined]
         return Range(start, len(range(first, last, by)) if by else None, by or 1, stop)
     return Range(start, None, stop=stop if len(args) < 3 else None)
-
-

@@ -49,7 +49,22 @@ Result = Union[None, str, Value]
 class Frame:
     """One scope that is being run. `outer` is the lexically enclosing scope, `top` the module's."""
 
-    __slots__ = ("base_facts", "calls", "file", "func", "handlers", "locals", "outer", "owner", "receiver", "redirect", "returns", "top", "vars", "yields")
+    __slots__ = (
+        "base_facts",
+        "calls",
+        "file",
+        "func",
+        "handlers",
+        "locals",
+        "outer",
+        "owner",
+        "receiver",
+        "redirect",
+        "returns",
+        "top",
+        "vars",
+        "yields",
+    )
 
     def __init__(self, file: File, outer: Union[Frame, None], calls: tuple[Site, ...]) -> None:
         self.file = file
@@ -325,7 +340,9 @@ def _any_params(values: list[tuple[Facts, Any]]) -> Union[Params, None]:
         return None
     if any(value.networks is None for value in found):
         return Params(None)
-    return Params(tuple(dict.fromkeys(network for value in found for network in value.networks or ())), any(value.partial for value in found))
+    return Params(
+        tuple(dict.fromkeys(network for value in found for network in value.networks or ())), any(value.partial for value in found)
+    )
 
 
 def join_slot(values: list[tuple[Facts, Any]]) -> Any:
@@ -362,5 +379,3 @@ def _join_lists(values: list[tuple[Facts, list[Any]]]) -> list[Any]:
             parts: list[tuple[Facts, Value]] = [(facts, entry[1] if isinstance(entry, tuple) else ABSENT) for facts, entry in column]
             out.append((named[0], choice(parts)))
     return out
-
-

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Union
 
 from nnlint.findings import Site
+from nnlint.knowledge.frameworks import METHOD_EFFECTS
 from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.networks import NETWORK_BASES, head_of
@@ -33,6 +34,7 @@ from nnlint.trace.values import (
     Unknown,
     Value,
     birth,
+    tensors_of,
 )
 
 NETWORK = Op("network", Kind.ARITHMETIC)
@@ -154,7 +156,7 @@ def forward(m: Machine, net: Network, args: Args, site: Site) -> Value:
     event: Union[Forward, None] = None
     if outermost:
         event = _announce(m, net, args, site)
-        for tensor in [tensor for value in args.values() for tensor in tensors.tensors_of(value)]:
+        for tensor in [tensor for value in args.values() for tensor in tensors_of(value)]:
             measures.entered(m, tensor)
     m.networks.append(net)
     try:
@@ -177,7 +179,7 @@ def _announce(m: Machine, net: Network, args: Args, site: Site) -> Forward:
     data: set[object] = set()
     synthetic = True
     for value in args.values():
-        for tensor in tensors.tensors_of(value):
+        for tensor in tensors_of(value):
             data |= tensor.data
             synthetic = synthetic and tensor.data <= {"synthetic"}
         found = tensors.data_of(value)
@@ -314,6 +316,15 @@ def method(m: Machine, net: Network, name: str, args: Args, site: Site) -> Value
         from nnlint.trace import training
 
         return training.owned_backward(m, net, args, site)
+    effect = _effect(net, name)
+    if effect == "backward" and args.positional:
+        from nnlint.trace import training
+
+        return training.backward(m, args.positional[0], site)
+    if effect == "optimizers":
+        from nnlint.trace import hooks
+
+        return hooks.optimizers(net, site)
     if name == "state_dict":
         born = birth()
         return Unknown(("state", net.id, born), born=born)
@@ -321,9 +332,21 @@ def method(m: Machine, net: Network, name: str, args: Args, site: Site) -> Value
         return Unknown()
     born = birth()
     result = Unknown(("call", net.id, name, born), born=born)
-    if m.grad and name.startswith(("forward", "loss", "encode", "decode", "predict")) and not (net.cls is not None and attributes.closed(net.cls)):
+    if (
+        m.grad
+        and name.startswith(("forward", "loss", "encode", "decode", "predict"))
+        and not (net.cls is not None and attributes.closed(net.cls))
+    ):
         return result
     return result
+
+
+def _effect(net: Network, name: str) -> str:
+    """What a method of a framework's base class does."""
+    bases = attributes.mro(net.cls) if net.cls is not None else []
+    return next(
+        (METHOD_EFFECTS[base.name].get(name, "") for base in bases if isinstance(base, External) and base.name in METHOD_EFFECTS), ""
+    )
 
 
 def _state(value: Value) -> bool:
@@ -489,7 +512,9 @@ def parts(value: Value, seen: Union[dict[int, Value], None] = None) -> dict[int,
         for _, part in value.items or []:
             parts(part, seen)
         for part in value.attrs.values():
-            if isinstance(part, (Network, ListVal, DictVal, TupleVal, Choice)) or (isinstance(part, Tensor) and part.op.name == "parameter"):
+            if isinstance(part, (Network, ListVal, DictVal, TupleVal, Choice)) or (
+                isinstance(part, Tensor) and part.op.name == "parameter"
+            ):
                 parts(part, seen)
         for part in value.args.values():
             if isinstance(part, Network):

@@ -410,10 +410,14 @@ def _judge(
     return Outcome(1 if any(not _is_hidden(symbol) for symbol in solved.dropped) else 0, tuple(result), relabel)
 
 
-def _torn(axes: Sequence[Axis], atoms: Sequence[Atom], target: Sequence[Union[Size, None]], groups: Sequence[_Group]) -> Union[Relabel, None]:
+def _torn(
+    axes: Sequence[Axis], atoms: Sequence[Atom], target: Sequence[Union[Size, None]], groups: Sequence[_Group]
+) -> Union[Relabel, None]:
     """Patches made an image again without moving them: two cut axes are there again in full, but the parts left of them lie elsewhere."""
     sizes = [None if size is None else size.counted for size in target]
-    parts = [(at, atom.cut.run[0].size.counted) for at, atom in enumerate(atoms) if atom.cut and not atom.cut.made and len(atom.cut.run) == 1]
+    parts = [
+        (at, atom.cut.run[0].size.counted) for at, atom in enumerate(atoms) if atom.cut and not atom.cut.made and len(atom.cut.run) == 1
+    ]
     wholes = [whole for _, whole in parts]
     if len(parts) < 2 or any(atoms[at].part for at, _ in parts) or len({id(atoms[at].cut) for at, _ in parts}) < len(parts):
         return None

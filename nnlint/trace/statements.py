@@ -14,7 +14,9 @@ from nnlint.trace.story import Block, Loop
 from nnlint.trace.values import (
     NONE,
     TRUE,
+    Batches,
     Bound,
+    Choice,
     ClassVal,
     Const,
     Facts,
@@ -122,8 +124,10 @@ def bind(m: Machine, target: r.Expr, value: Value, frame: Frame) -> None:
 
 def _filled(m: Machine, target: r.Name, owner: Value, value: Value, site: Site, frame: Frame) -> None:
     """`x[i] = y`: from here on the name stands for a tensor with both in it. A leaf of the graph stays what it is."""
-    held = [part for _, part in owner.alternatives] if isinstance(owner, expressions.Choice) else [owner]
-    if not tensors_of(value) or not all(isinstance(part, Tensor) and part.op.name != "parameter" and part not in part.networks for part in held):
+    held = [part for _, part in owner.alternatives] if isinstance(owner, Choice) else [owner]
+    if not tensors_of(value) or not all(
+        isinstance(part, Tensor) and part.op.name != "parameter" and part not in part.networks for part in held
+    ):
         return
     bind(m, target, m.each(owner, site, lambda part: tensors.fill(m, part, value, site)), frame)
 
@@ -142,7 +146,7 @@ def _unpack(m: Machine, targets: tuple[r.Expr, ...], value: Value, frame: Frame)
     value = m.settle(value)
     site = site_of(targets[0], frame) if targets else Site(frame.file.key, 0)
     starred = next((index for index, target in enumerate(targets) if isinstance(target, r.Starred)), None)
-    if isinstance(value, expressions.Choice):
+    if isinstance(value, Choice):
         columns = [(facts, attributes.unpacked(m, part, len(targets), starred, site)) for facts, part in value.alternatives]
         for index, target in enumerate(targets):
             bind(m, target, choice([(facts, parts[index]) for facts, parts in columns]), frame)
@@ -362,7 +366,7 @@ _TRAINING = frozenset({"backward", "step", "zero_grad", "eval", "train"})
 
 def _for(m: Machine, node: r.For, frame: Frame) -> Status:
     source = m.settle(expressions.evaluate(m, node.iter, frame))
-    if isinstance(source, expressions.Choice):
+    if isinstance(source, Choice):
         source = source.alternatives[0][1] if all(iteration.yields_batches(part) for _, part in source.alternatives) else source
     known = iteration.items(m, source)
     site = site_of(node, frame)
@@ -385,7 +389,7 @@ def source_key(source: Value) -> Any:
     """Identifies the data that a loop walks over."""
     if isinstance(source, Service):
         return ("loader", source.id)
-    if isinstance(source, iteration.Batches):
+    if isinstance(source, Batches):
         return source_key(source.parts[0]) if source.parts else None
     return ("element-of", key_of(source))
 
@@ -404,7 +408,7 @@ def _touches(node: r.For, names: frozenset[str]) -> bool:
 
 
 def _counted(source: Value) -> bool:
-    return isinstance(source, iteration.Batches) and any(isinstance(part, Range) for part in source.parts)
+    return isinstance(source, Batches) and any(isinstance(part, Range) for part in source.parts)
 
 
 def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Status:
@@ -550,5 +554,3 @@ def walk(node: Any) -> Iterator[r.Node]:
     elif isinstance(node, tuple):
         for part in node:
             yield from walk(part)
-
-

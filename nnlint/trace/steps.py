@@ -30,7 +30,8 @@ CLEAN, FRESH, SPENT, PILED, WIPED, REDONE, SKIPPED, USED = "clean", "fresh", "sp
 
 class Gradient(NamedTuple):
     """What `.grad` of an optimizer's parameters holds: nothing, a gradient of this step (fresh), one that a step has used (spent), both
-    (piled), a fresh one that was wiped (in an earlier round: old), one that came after that (redone), one that a conditional step passed over (skipped), one that the program itself has read (used)."""
+    (piled), a fresh one that was wiped (in an earlier round: old), one that came after that (redone), one that a conditional step
+    passed over (skipped), one that the program itself has read (used)."""
 
     phase: str
     backward: Union[Site, None] = None
@@ -129,7 +130,13 @@ class Gradients:
             return Gradient(WIPED, state.backward, None, event.site, old=state.old)
         if state.phase == WIPED:
             return state
-        if state.phase == SKIPPED and sure and id(event) not in self.counted_zeros and state.backward is not None and state.step is not None:
+        if (
+            state.phase == SKIPPED
+            and sure
+            and id(event) not in self.counted_zeros
+            and state.backward is not None
+            and state.step is not None
+        ):
             self.wastes.setdefault(event.site, Waste(self.optimizer, event.site, state.backward, state.step, True))
         return Gradient(CLEAN)
 
@@ -262,8 +269,8 @@ def gradients(story: Story) -> tuple[list[Leak], list[Waste]]:
         for backward, _ in automaton.leaks:
             if backward not in done:
                 done.add(backward)
-                leaks.append(Leak(optimizer, backward, automaton.leaks[next(k for k in automaton.leaks if k[0] == backward)][0], zero, others))
+                leaks.append(
+                    Leak(optimizer, backward, automaton.leaks[next(k for k in automaton.leaks if k[0] == backward)][0], zero, others)
+                )
         wastes += automaton.wastes.values()
     return leaks, wastes
-
-

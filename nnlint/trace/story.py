@@ -56,7 +56,9 @@ class LossCall(Event):
 
     __slots__ = ("grad", "input", "loss", "output", "source", "target")
 
-    def __init__(self, site: Site, loss: Loss, input: Value, target: Union[Value, None], output: Tensor, source: Union[Network, None]) -> None:
+    def __init__(
+        self, site: Site, loss: Loss, input: Value, target: Union[Value, None], output: Tensor, source: Union[Network, None]
+    ) -> None:
         super().__init__(site)
         self.loss = loss
         self.input = input
@@ -306,8 +308,9 @@ class Story:
     """One run of the program from one entry point.
 
     `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
-    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`). `cut` says that the budget was spent before the end, `trouble` that nnlint failed on it. `layers` are those with weights that were
-    applied. `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
+    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`). `cut` says
+    that the budget was spent before the end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied.
+    `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
     """
 
     def __init__(self, entry: str, script: bool) -> None:

@@ -166,7 +166,9 @@ def apply(m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], s
 def _several(
     m: Machine, op: Op, inputs: Sequence[Value], args: dict[str, Value], site: Site, owner: Union[Network, None], layouts: Any
 ) -> Value:
-    parts = args.get("split_size_or_sections", args.get("split_size", args.get("split_sizes"))) if op.name == "split" else args.get("chunks")
+    parts = (
+        args.get("split_size_or_sections", args.get("split_size", args.get("split_sizes"))) if op.name == "split" else args.get("chunks")
+    )
     count: Union[int, None] = None
     if isinstance(parts, (TupleVal, ListVal)) and not (isinstance(parts, ListVal) and parts.growing):
         count = len(parts.items)
@@ -197,7 +199,7 @@ def function(m: Machine, op: Op, args: Args, site: Site) -> Value:
     first = named.pop(op.params[0], None) if op.params else None
     if first is None:
         return make(m, op, site, args.values(), named)
-    rest = {name: value for name, value in named.items()}
+    rest = dict(named)
     others = [value for value in rest.values() if tensors_of(value)]
     return m.each(first, site, lambda one: apply(m, op, [one, *others], rest, site))
 
@@ -289,7 +291,9 @@ def method(m: Machine, tensor: Tensor, name: str, args: Args, site: Site) -> Val
     if name == "__getitem__" and args.positional:
         return item(m, tensor, [args.positional[0]], site)
     op = METHODS.get(name)
-    if op is None or (name in ARRAY_METHODS and ("axis" in args.keywords or (name == "transpose" and len(args.positional) != 2 and not args.keywords))):
+    if op is None or (
+        name in ARRAY_METHODS and ("axis" in args.keywords or (name == "transpose" and len(args.positional) != 2 and not args.keywords))
+    ):
         op = ARRAY_METHODS.get(name)
     if op is not None:
         named = args.named(op.params, op.rest)
@@ -369,5 +373,3 @@ def _column(tensor: Tensor, key: object) -> Union[Value, None]:
 
 def shape_of(m: Machine, tensor: Tensor) -> Value:
     return Shape(tensor)
-
-

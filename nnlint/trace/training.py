@@ -63,7 +63,11 @@ def _collect(value: Value, found: list[Value]) -> bool:
     if isinstance(value, (ListVal, TupleVal)):
         return all([_collect(part, found) for part in value.items])
     if isinstance(value, DictVal):
-        return _collect(value.entries["params"], found) if "params" in value.entries else all([_collect(p, found) for p in value.entries.values()])
+        return (
+            _collect(value.entries["params"], found)
+            if "params" in value.entries
+            else all([_collect(p, found) for p in value.entries.values()])
+        )
     if isinstance(value, Iterable):
         return _collect(value.item, found)
     if isinstance(value, Batches):
@@ -268,5 +272,3 @@ def _is_part(receiver: Unknown) -> bool:
             return True
         key = key[1] if len(key) > 1 else None
     return False
-
-

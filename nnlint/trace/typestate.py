@@ -183,5 +183,3 @@ def _released(held: Held, paths: set[Path[S]], out: Exits[S]) -> set[Path[S]]:
         else:
             out.setdefault(kind, set()).add((state, frozenset(fact for fact in known if fact[0] != (_WAITS, id(held), kind))))
     return falls
-
-

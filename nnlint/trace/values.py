@@ -272,7 +272,7 @@ class DictVal(Obj):
 
     __slots__ = ("entries", "open")
 
-    def __init__(self, site: Site, entries: dict[Hashable, Value], open: bool = False) -> None:
+    def __init__(self, site: Site, entries: dict[Any, Value], open: bool = False) -> None:
         super().__init__(site)
         self.entries: dict[Hashable, Value] = Slots(self.id, entries)
         self.open = open
@@ -294,7 +294,22 @@ class Network(Obj):
     that a library built (`factory`). `complete` says whether all its parts are known, `loaded` that its weights came from outside,
     `averaged` that the program writes them itself; `origin` is what it is a copy of, `loop` where it was built."""
 
-    __slots__ = ("args", "averaged", "cls", "complete", "factory", "hollow", "items", "layer", "loaded", "loop", "loss", "name", "origin", "outputs")
+    __slots__ = (
+        "args",
+        "averaged",
+        "cls",
+        "complete",
+        "factory",
+        "hollow",
+        "items",
+        "layer",
+        "loaded",
+        "loop",
+        "loss",
+        "name",
+        "origin",
+        "outputs",
+    )
 
     def __init__(self, site: Site, name: str, label: str = "") -> None:
         super().__init__(site, label)
@@ -374,7 +389,22 @@ class Tensor(Value):
     `seen` those that its value depends on (also through detach), `data` the data sources its value comes from.
     """
 
-    __slots__ = ("args", "data", "exact", "forwards", "id", "inputs", "layout", "module", "networks", "op", "relabelled", "seen", "site", "users")
+    __slots__ = (
+        "args",
+        "data",
+        "exact",
+        "forwards",
+        "id",
+        "inputs",
+        "layout",
+        "module",
+        "networks",
+        "op",
+        "relabelled",
+        "seen",
+        "site",
+        "users",
+    )
 
     def __init__(
         self,
