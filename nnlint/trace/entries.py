@@ -142,7 +142,9 @@ def _open() -> Args:
 
 def _has_more(m: Machine, cls: ClassVal) -> bool:
     """Whether a class has anything to tell that no script came to."""
-    if (cls.file.key, cls.node.at) not in m.visited and calls.words(cls) & TELLING:
+    forward = attributes.method(cls, "forward")
+    unused = (cls.file.key, cls.node.at) not in m.visited or (forward is not None and not _reached(m, forward))
+    if unused and calls.words(cls) & TELLING:
         return True
     if any(not _reached(m, func) for func, _ in hooks.hooks(cls)):
         return True
