@@ -165,7 +165,7 @@ def _data_once(parts: list[Value]) -> list[Value]:
 
 
 def _unlike(options: list[tuple[Facts, Value]]) -> list[tuple[Facts, Value]]:
-    """Where there are too many, one of the networks that one line made."""
+    """Where there are too many, one network of each class."""
     flat: list[tuple[Facts, Value]] = []
     for outer, value in options:
         for inner, part in value.alternatives if isinstance(value, Choice) else (((), value),):
@@ -173,7 +173,11 @@ def _unlike(options: list[tuple[Facts, Value]]) -> list[tuple[Facts, Value]]:
             flat += [(facts, part)] if facts is not None else []
     if len(flat) <= MAX_ALTERNATIVES:
         return options
-    return list({(part.site, part.name) if isinstance(part, Network) else id(part): (facts, part) for facts, part in flat}.values())
+    made = {
+        (part.name, part.site if part.cls is None else part.cls.node) if isinstance(part, Network) else id(part): (facts, part)
+        for facts, part in flat
+    }
+    return list(made.values())
 
 
 def left(m: Machine, source: Value, item: Value, site: Site) -> Union[Size, None]:
