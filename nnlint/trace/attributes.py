@@ -141,6 +141,8 @@ def get(m: Machine, value: Value, name: str, site: Site) -> Value:
         return value if name == "data" else Bound(value, name)
     if isinstance(value, Partial) and name == "func":
         return value.func
+    if isinstance(value, FuncVal) and name == "__name__":
+        return Const(value.name)
     if isinstance(value, Bound) and isinstance(value.func, str):
         return Unknown(("attr", key_of(value), name), name)
     if isinstance(value, TupleVal) and name in _FIELDS and len(value.items) == 2 and all(isinstance(part, Tensor) for part in value.items):
@@ -488,7 +490,7 @@ def unpacked(m: Machine, value: Value, count: int, starred: Union[int, None], si
     """The parts of a value that is unpacked into `count` targets."""
     if isinstance(value, Shape):
         if starred is None:
-            return measures.unpack(value, count)
+            return measures.unpack(m, value, count)
         return [Unknown() for _ in range(count)]
     known: Union[list[Value], None] = None
     if isinstance(value, (TupleVal, ListVal, DictVal, Batches, Range, Instance)) or (

@@ -368,7 +368,16 @@ def conditions(m: Machine, value: Value, decided: bool) -> Facts:
             if counts(part):
                 m.story.counters.add(part)
             facts.append((part, part_polarity if key[0] == "and" else not part_polarity))
+    facts += [fact for part, holds in facts if holds for fact in _implied(part) if fact[0] in m.story.ages]
     return tuple(facts)
+
+
+def _implied(key: Hashable) -> Facts:
+    """What is equal is not less, and the other way round."""
+    if not (isinstance(key, tuple) and len(key) == 3 and key[0] in ("==", "<")):
+        return ()
+    other = "<" if key[0] == "==" else "=="
+    return ((other, key[1], key[2]), False), ((other, key[2], key[1]), False)
 
 
 def counts(key: Hashable) -> bool:

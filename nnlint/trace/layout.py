@@ -195,6 +195,10 @@ class Layout:
             return self.hidden.atom((-self.end, dim)).size
         return axis_size(self.prefix[dim]) if dim < len(self.prefix) else self.hidden.atom(self.start + dim - len(self.prefix)).size
 
+    def alike(self, other: Layout) -> bool:
+        """The very same axes."""
+        return self is other or (self.prefix == other.prefix and self.hidden is other.hidden and self.tail == other.tail)
+
     def with_rank(self, rank: int) -> Layout:
         """The same tensor once its rank is known; unknown where that contradicts what was known."""
         if self.hidden is None:
@@ -321,10 +325,14 @@ class Layout:
 
     def view(self, sizes: Sequence[Union[Size, int, None]]) -> tuple[Layout, Union[Relabel, None]]:
         """`view` or `reshape` to these sizes (None is -1): the layout that results, and what it re-labels where that is certain."""
+        outcome = self.judged(sizes)
+        return Layout(outcome.axes), outcome.relabel
+
+    def judged(self, sizes: Sequence[Union[Size, int, None]]) -> Outcome:
+        """What a `view` or `reshape` to these sizes does."""
         target = [Size.of(size) if isinstance(size, int) else size for size in sizes]
         target = [None if size is not None and size == -1 else size for size in target]
-        outcome = judge(self.prefix, target) if self.hidden is None else self._judge_hidden(target)
-        return Layout(outcome.axes), outcome.relabel
+        return judge(self.prefix, target) if self.hidden is None else self._judge_hidden(target)
 
     def reshape(self, sizes: Sequence[Union[Size, int, None]]) -> Layout:
         """The layout alone, where a re-labelling is none of the user's doing."""

@@ -238,7 +238,11 @@ class Machine:
         for slot, (container, key) in slots.items():
             current = self._read(container, key)
             values = [(facts, delta[slot][2] if slot in delta else current) for facts, delta in falling]
-            joined = _any_params(values) or join_slot(values) if isinstance(container, Obj) else join_slot(values)
+            if key == "layout" and isinstance(container, Tensor):
+                # What one arm learned of the shape of a tensor need not hold after it.
+                joined: Any = values[0][1] if all(value is not None and value.alike(values[0][1]) for _, value in values) else current
+            else:
+                joined = _any_params(values) or join_slot(values) if isinstance(container, Obj) else join_slot(values)
             if joined is not current:
                 self.journal.append((container, key, current))
                 self._write(container, key, joined)

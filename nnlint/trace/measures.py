@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from nnlint import records as r
@@ -17,6 +17,7 @@ from nnlint.trace.size import Size, Symbol
 from nnlint.trace.spelling import spell
 from nnlint.trace.story import Relabelled
 from nnlint.trace.values import (
+    MAX_ALTERNATIVES,
     Choice,
     Const,
     Facts,
@@ -80,9 +81,11 @@ def part(shape: Shape, key: Any) -> Value:
     return Unknown()
 
 
-def unpack(shape: Shape, count: int) -> list[Value]:
+def unpack(m: Machine, shape: Shape, count: int) -> list[Value]:
     """`b, t, c = x.shape`: this fixes the rank."""
-    shape.tensor.layout = layout(shape.tensor).with_rank(count)
+    known = layout(shape.tensor)
+    if known.rank != count:
+        m.assign(shape.tensor, "layout", known.with_rank(count))
     return [size(shape.tensor, index) for index in range(count)]
 
 
@@ -296,9 +299,10 @@ def _view(
     m.story.harmless = m.harmless
     before = layouts[0]
     sizes = [item for item in target if isinstance(item, (int, Size))]
-    after, relabel = before.view(sizes)
-    if relabel is None:
-        relabel = next((found for found in _decided(m, before, sizes) if found.certain), None)
+    outcome = before.judged(sizes)
+    after, relabel = Layout(outcome.axes), outcome.relabel
+    if relabel is None and outcome.doubt:
+        relabel = _decided(m, before, sizes)
     if relabel is not None and relabel.certain:
         serial = birth()
         cause = max((tensor.relabelled for tensor in tensors_of(inputs[0])), default=0)
@@ -312,14 +316,13 @@ def _view(
     return after
 
 
-def _decided(m: Machine, before: Layout, target: list[Union[Size, int]]) -> Iterator[Relabel]:
-    """What the view re-labels where the conditions that its sizes depend on are decided."""
+def _decided(m: Machine, before: Layout, target: list[Union[Size, int]]) -> Union[Relabel, None]:
+    """What the view re-labels, however the conditions are decided that its sizes depend on."""
     axes = (*before.prefix, *before.tail)
     sizes = [*(atom.size for axis in axes for atom in axis), *(item for item in target if isinstance(item, Size))]
     first = next((symbol.key for size in sizes for symbol in size.symbols if isinstance(symbol.key, Either)), None)
-    if first is None:
-        return
-    for facts, _ in first.sizes:
+    found: Union[Relabel, None] = None
+    for facts, _ in first.sizes[:MAX_ALTERNATIVES] if first is not None else ():
         if not m.possible(facts):
             continue
 
@@ -330,8 +333,9 @@ def _decided(m: Machine, before: Layout, target: list[Union[Size, int]]) -> Iter
             return left[0] if len(left) == 1 else None
 
         found = before.replaced_sizes(by).view([item.replaced(by) if isinstance(item, Size) else item for item in target])[1]
-        if found is not None:
-            yield found
+        if found is None or not found.certain:
+            return None
+    return found
 
 
 def _words(m: Machine, site: Site) -> tuple[str, list[str]]:

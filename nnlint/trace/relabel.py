@@ -349,6 +349,10 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
     `equal` says which symbols of the target are known by another size. Lengths that are known numbers are looked at as lengths of
     their own first, and as numbers only where that does not add up.
     """
+    if equal is None:
+        plain = _plain(axes, target)
+        if plain is not None:
+            return plain
     outcome = _judge(axes, target, equal, mono)
     if outcome.doubt:
         sizes = [*(atom.size for axis in axes for atom in axis), *(size for size in target if size is not None)]
@@ -357,6 +361,39 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
             if other.doubt < outcome.doubt:
                 return other
     return outcome
+
+
+def _plain(axes: Sequence[Axis], target: Sequence[Union[Size, None]]) -> Union[Outcome, None]:
+    """The usual case, without the algebra: the same sizes from the left and from the right, and one axis cut or some merged between."""
+    atoms = [atom for axis in axes for atom in axis]
+    result: list[Axis] = [()] * len(target)
+    first, last, left, right = 0, len(atoms), 0, len(target)
+    while left < right:
+        size = target[left]
+        if size is None or (size != 1 and (first == last or size != atoms[first].size)):
+            break
+        if size != 1:
+            result[left] = (atoms[first],)
+            first += 1
+        left += 1
+    while left < right:
+        size = target[right - 1]
+        if size is None or (size != 1 and (first == last or size != atoms[last - 1].size)):
+            break
+        right -= 1
+        if size != 1:
+            last -= 1
+            result[right] = (atoms[last],)
+    run = tuple(atoms[first:last])
+    if left == right:
+        return None if run else Outcome(0, tuple(result), None)
+    if left + 1 < right or not run:
+        return None
+    size = target[left]
+    if size is not None and size != axis_size(run):
+        return None
+    result[left] = run
+    return Outcome(0, tuple(result), None)
 
 
 def _judge(
