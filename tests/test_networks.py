@@ -385,7 +385,7 @@ def test_wrapped_networks_share_parameters_and_mode(wrapping: str) -> None:
     program += "\nopt = torch.optim.SGD(net.parameters(), 0.1)\nnet.eval()\nnet(x).sum().backward()\nopt.step()\nwhole(x)\nother(x)\n"
     found = events(program)
     (switched,) = [event.network for event in found if isinstance(event, Mode) and event.mode is False]
-    first, second, third = [covered(event.network) for event in found if isinstance(event, Forward)][-3:]
+    first, second, third = [covered(event.network) for event in found if isinstance(event, Forward)][:3]
     (step,) = [event.optimizer for event in found if isinstance(event, Step)]
     assert step.params.networks is not None
     assert first & second & covered(switched) & covered(*step.params.networks)
