@@ -84,7 +84,8 @@ def _why(given: LossInput, producer: Producer, inner: Producer) -> str:
 
 def _bounded(given: LossInput, producer: Producer) -> list[Producer]:
     """The activations on the last layer that this input comes from: directly, or through the softmax or sigmoid that the loss wants."""
-    if not producer.direct:
+    # Divergences compare features too (distillation), which may end in any activation.
+    if not producer.direct or given.loss.name == "kl_div":
         return []
     if given.loss.wants is Wants.ANY:
         return _regression(given, producer)

@@ -74,9 +74,11 @@ class WrongInputForProbabilityLoss(Rule):
 
 
 def _wrong(given: LossInput, producer: Producer) -> bool:
+    # Scores that were clamped may well be probabilities by now.
+    raw = producer.kind is Kind.AFFINE and not any(step.op.kind is Kind.CLAMP for step in producer.path)
     if given.loss.wants is Wants.LOG_PROBABILITIES:
-        return producer.kind in (Kind.PROBABILITY, Kind.AFFINE)
-    return producer.kind is Kind.AFFINE or (producer.kind is Kind.LOG_PROBABILITY and producer.tensor.op.name == "log_softmax")
+        return raw or producer.kind is Kind.PROBABILITY
+    return raw or producer.tensor.op.name == "log_softmax"
 
 
 def _complement(given: LossInput) -> bool:

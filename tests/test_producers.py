@@ -216,6 +216,20 @@ def test_pairs_of_activation_and_loss(end: str, loss: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "program",
+    [
+        "F.binary_cross_entropy(Net().fc(x).clamp(0, 1), y).backward()",
+        "F.kl_div(F.log_softmax(F.relu(Net().fc(x)), dim=1), F.softmax(x, dim=1)).backward()",
+        "(1 + F.nll_loss(F.softmax(Net().fc(x), dim=1), y, reduction='none')).mean().backward()",
+        "F.cross_entropy(10 * torch.tanh(Net().fc(x)), y).backward()",
+        "F.cross_entropy(F.adaptive_avg_pool2d(F.relu(nn.Conv2d(3, 4, 1)(torch.rand(2, 3, 8, 8))), 1).flatten(1), y).backward()",
+    ],
+)
+def test_what_is_meant_so(program: str) -> None:
+    assert found(program, RAW, "NN101", "NN102", "NN103") == 0
+
+
+@pytest.mark.parametrize(
     "call",
     [
         "F.cross_entropy(input=net(x), target=y)",
