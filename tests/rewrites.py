@@ -271,7 +271,7 @@ def _renamed(each: Unit, names: Iterator[str], kept: Callable[[str], bool], keyw
 
     if each.words.declared:
         each.module.visit(Declarations())
-    return cast(cst.Module, each.module.visit(Swap(new))).code
+    return each.module.visit(Swap(new)).code
 
 
 def alike(old: types.CodeType, new: types.CodeType, globals: dict[str, str]) -> bool:
@@ -399,7 +399,7 @@ def _restyled(each: Unit, style: Style, names: Iterator[str], kept: Callable[[st
                 name = seen.setdefault((binding.scope, binding.name), next(names))
                 out.append(f"from {parent} import {last} as {name}")
                 new.update((use, cst.Name(name)) for use in uses)
-    changed = cast(cst.Module, each.module.visit(_Imports(new, lines)))
+    changed = each.module.visit(_Imports(new, lines))
     return changed.code
 
 
