@@ -48,6 +48,8 @@ def main(m: Machine, file: File) -> Story:
 
 
 def module(m: Machine, path: str) -> Value:
+    """A module that is imported, and run for what that does to others (registries)."""
+    namespace(m, path)
     return ModuleVal(m.program.files.get(path), path)
 
 

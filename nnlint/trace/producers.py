@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Union
+from collections.abc import Callable
+from typing import NamedTuple, Union
 
 from nnlint.knowledge.schema import Kind
 from nnlint.trace.machine import ABSENT
@@ -83,7 +84,13 @@ def _collect(value: Value, facts: Facts, path: tuple[Tensor, ...], found: list[P
     seen.add((value.id, facts))
     through = _through(value)
     if through is None:
-        found.append(Producer(value, facts, path))
+        only = _only(value)
+        inner: list[Producer] = []
+        # What only keeps the nature of some things is the producer of all others.
+        if only is not None and all(_collect(part, facts, (*path, value), inner, set()) for part in only.parts) and only.fits(inner):
+            found += inner
+        else:
+            found.append(Producer(value, facts, path))
         return True
     return all(_collect(part, facts, (*path, value), found, seen) for part in through)
 
@@ -103,8 +110,9 @@ def _through(tensor: Tensor) -> Union[list[Value], None]:
     if op.kind in (Kind.POOL, Kind.RESAMPLE) or (op.kind is Kind.REDUCE and op.name in _MEANS and "dim" in tensor.args):
         # Means and maxima of probabilities are probabilities, those of scores are scores.
         return _spread(tensor.inputs[0])[:1] or None if tensor.inputs else None
-    if op.kind is Kind.ARITHMETIC:
-        return _computed(tensor)
+    if op.kind is Kind.ARITHMETIC and op.name in _SHIFTS:
+        # A little safety term does not matter.
+        return _beside(tensor, lambda value: isinstance(value, Const) and _tiny(value.value))
     return None
 
 
@@ -125,26 +133,38 @@ def _kept(tensor: Tensor) -> Union[list[Value], None]:
     return (inputs if name in _MANY else inputs[:1]) or None
 
 
-def _computed(tensor: Tensor) -> Union[list[Value], None]:
-    """A little safety term does not matter, a scale does not matter to raw scores, nor does their sum."""
+class _Only(NamedTuple):
+    """Parts whose nature an operation keeps if it is of this kind."""
+
+    parts: list[Value]
+    kind: Kind
+
+    def fits(self, found: list[Producer]) -> bool:
+        return bool(found) and all(
+            producer.kind is self.kind and (self.kind is Kind.AFFINE or producer.tensor.op.name == "softmax") for producer in found
+        )
+
+
+def _only(tensor: Tensor) -> Union[_Only, None]:
+    """Raw scores stay raw under a scale and in a sum; weights of rows that are one-hot are probabilities (a matching network)."""
     name, inputs = tensor.op.name, tensor.inputs
-    tensors = [value for value in inputs if isinstance(value, (Tensor, Choice))]
-    plain = [value for value in inputs if isinstance(value, (Const, SizeVal, Unknown))]
-    if name in _SHIFTS and len(tensors) == 1 and any(isinstance(value, Const) and _tiny(value.value) for value in plain):
-        return [tensors[0]]
-    if name in _SCALES and len(tensors) == 1 and len(plain) == 1 and tensors[0] is inputs[0] and not _negative(plain[0]):
-        return [tensors[0]] if _scores(tensors[0]) else None
-    if name == "mul" and len(tensors) == 1 and len(plain) == 1 and not _negative(plain[0]):
-        return [tensors[0]] if _scores(tensors[0]) else None
-    if name in _SHIFTS and len(tensors) == len(inputs) == 2:
-        terms = [value for value in tensors if not _is_parameter(value)]
-        return list(terms) if terms and all(_scores(value) for value in terms) else None
-    if name in ("matmul", "mm", "bmm") and len(tensors) == 2 and _one_hot(tensors[1]):
-        # Weights of rows that are one-hot: the class probabilities of a matching network.
-        found = producers(tensors[0])
-        if found and all(producer.kind is Kind.PROBABILITY and producer.tensor.op.name == "softmax" for producer in found):
-            return [tensors[0]]
-    return None
+    if tensor.op.kind is not Kind.ARITHMETIC:
+        return None
+    if name in _SCALES:
+        scaled = _beside(tensor, lambda value: isinstance(value, (Const, SizeVal, Unknown)) and not _negative(value))
+        return _Only(scaled, Kind.AFFINE) if scaled is not None and (name == "mul" or scaled[0] is inputs[0]) else None
+    if len(inputs) != 2 or not all(isinstance(value, (Tensor, Choice)) for value in inputs):
+        return None
+    if name in _SHIFTS:
+        terms = [value for value in inputs if not _is_parameter(value)]
+        return _Only(terms, Kind.AFFINE) if terms else None
+    return _Only([inputs[0]], Kind.PROBABILITY) if name in ("matmul", "mm", "bmm") and _one_hot(inputs[1]) else None
+
+
+def _beside(tensor: Tensor, harmless: Callable[[Value], bool]) -> Union[list[Value], None]:
+    """The one tensor of two inputs of which the other is harmless."""
+    tensors = [value for value in tensor.inputs if isinstance(value, (Tensor, Choice))]
+    return tensors if len(tensors) == 1 and len(tensor.inputs) == 2 and any(harmless(value) for value in tensor.inputs) else None
 
 
 def _tiny(value: object) -> bool:
@@ -153,12 +173,6 @@ def _tiny(value: object) -> bool:
 
 def _negative(value: Value) -> bool:
     return isinstance(value, Const) and not (isinstance(value.value, (int, float)) and value.value > 0)
-
-
-def _scores(value: Value) -> bool:
-    """Whether a value is nothing but raw scores."""
-    found = producers(value)
-    return found is not None and all(producer.kind is Kind.AFFINE for producer in found)
 
 
 def _is_parameter(value: Value) -> bool:

@@ -163,10 +163,10 @@ class Gradients:
         return state._replace(old=True) if state.phase in (FRESH, PILED, WIPED, REDONE) else state
 
     def again(self, loop: Loop, state: Gradient) -> Gradient:
-        """What was wiped and redone in one round is no loss to the next; a skipped batch is redone there."""
+        """What was wiped and redone in one round is no loss to the next; a batch that was skipped may be wiped there."""
         if state.phase == REDONE:
             return Gradient(FRESH, state.backward)
-        return state._replace(old=True) if state.phase == WIPED else state
+        return state._replace(old=True) if state.phase in (WIPED, FRESH) else state
 
     def _holds(self, block: Block, kind: type[Event]) -> bool:
         return any(isinstance(event, kind) and self.concerns(event) for event in self.story.events(block))
