@@ -85,10 +85,10 @@ def _collect(value: Value, facts: Facts, path: tuple[Tensor, ...], found: list[P
     through = _through(value)
     if through is None:
         only = _only(value)
-        inner: list[Producer] = []
+        parts: list[Producer] = []
         # What only keeps the nature of some things is the producer of all others.
-        if only is not None and all(_collect(part, facts, (*path, value), inner, set()) for part in only.parts) and only.fits(inner):
-            found += inner
+        if only is not None and all(_collect(part, facts, (*path, value), parts, set()) for part in only.parts) and only.fits(parts):
+            found += parts
         else:
             found.append(Producer(value, facts, path))
         return True
@@ -163,7 +163,7 @@ def _only(tensor: Tensor) -> Union[_Only, None]:
 
 def _beside(tensor: Tensor, harmless: Callable[[Value], bool]) -> Union[list[Value], None]:
     """The one tensor of two inputs of which the other is harmless."""
-    tensors = [value for value in tensor.inputs if isinstance(value, (Tensor, Choice))]
+    tensors: list[Value] = [value for value in tensor.inputs if isinstance(value, (Tensor, Choice))]
     return tensors if len(tensors) == 1 and len(tensor.inputs) == 2 and any(harmless(value) for value in tensor.inputs) else None
 
 
