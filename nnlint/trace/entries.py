@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from nnlint import records as r
@@ -38,8 +38,13 @@ def stories(program: Program, budget: int = 200_000) -> Iterator[Story]:
             yield story
     for file in ordered:
         yield from _driven(m, file)
+    telling = TELLING | _helpers(func for file in ordered for func in file.module.body if isinstance(func, r.Function))
     for file in ordered:
-        yield from _unreached(m, file)
+        if file.module.words & telling:
+            yield from _unreached_classes(m, file)
+    for file in ordered:
+        if file.module.words & TELLING:
+            yield from _unreached_functions(m, file)
 
 
 @contextmanager
@@ -106,10 +111,8 @@ def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
             yield from _functions(statement.body)
 
 
-def _unreached(m: Machine, file: File) -> Iterator[Story]:
-    """Functions and classes of a file that no script used."""
-    if not (file.module.words & TELLING):
-        return
+def _unreached_classes(m: Machine, file: File) -> Iterator[Story]:
+    """Classes of a file that no script used."""
     story = m.begin(file.key, script=False)
     frame = None
     with _bounded(story):
@@ -118,19 +121,37 @@ def _unreached(m: Machine, file: File) -> Iterator[Story]:
         if story.trouble:
             yield story
         return
+    # What a helper views is known better from what it is given than on its own.
+    named = (value.node for value in frame.vars.values() if isinstance(value, FuncVal))
+    telling = TELLING | _helpers(node for node in named if isinstance(node, r.Function))
     for value in list(frame.vars.values()):
-        if isinstance(value, ClassVal) and value.file is file and _has_more(m, value):
+        if isinstance(value, ClassVal) and value.file is file and _has_more(m, value, telling):
             story = m.begin(file.key, script=False)
             with _bounded(story):
-                _try_class(m, value)
+                _try_class(m, value, telling)
             yield story
-    for value in list(frame.vars.values()):
-        if isinstance(value, FuncVal) and value.file is file and isinstance(value.node, r.Function):
-            if (file.key, value.node.at) in m.reached or not (value.node.words & TELLING):
-                continue
+
+
+def _helpers(functions: Iterable[r.Function]) -> frozenset[str]:
+    """The names of functions that view what they are given."""
+    return frozenset(func.name for func in functions if func.words & _VIEWS)
+
+
+def _unreached_functions(m: Machine, file: File) -> Iterator[Story]:
+    """Functions of a file that nothing has come to; first those that no other one calls."""
+    frame = None
+    with _bounded(m.begin(file.key, script=False)):
+        frame = modules.namespace(m, file.key)
+    left = [
+        value
+        for value in (frame.vars.values() if frame is not None else ())
+        if isinstance(value, FuncVal) and value.file is file and isinstance(value.node, r.Function) and value.node.words & TELLING
+    ]
+    for func in sorted((func for func in left if not _reached(m, func)), key=lambda func: _called(m, func)):
+        if not _reached(m, func):
             story = m.begin(file.key, script=False)
             with _bounded(story):
-                _try_function(m, value, None)
+                _try_function(m, func, None)
             yield story
 
 
@@ -140,18 +161,18 @@ def _open() -> Args:
     return args
 
 
-def _has_more(m: Machine, cls: ClassVal) -> bool:
+def _has_more(m: Machine, cls: ClassVal, telling: frozenset[str]) -> bool:
     """Whether a class has anything to tell that no script came to."""
     forward = attributes.method(cls, "forward")
     unused = (cls.file.key, cls.node.at) not in m.visited or (forward is not None and not _reached(m, forward))
-    if unused and calls.words(cls) & TELLING:
+    if unused and calls.words(cls) & telling:
         return True
     if any(not _reached(m, func) for func, _ in hooks.hooks(cls)):
         return True
-    return any(isinstance(func.node, r.Function) and func.node.words & TELLING and not _reached(m, func) for func in _methods(cls).values())
+    return any(isinstance(func.node, r.Function) and func.node.words & telling and not _reached(m, func) for func in _methods(cls).values())
 
 
-def _try_class(m: Machine, cls: ClassVal) -> None:
+def _try_class(m: Machine, cls: ClassVal, telling: frozenset[str]) -> None:
     """Let its framework run it, and call what is public; on an object that a script made, or else on one made with the defaults."""
     site = Site(cls.file.key, cls.node.at)
     args = Args()
@@ -172,7 +193,7 @@ def _try_class(m: Machine, cls: ClassVal) -> None:
                 m.networks.append(made)
                 _try_function(m, found, made)
                 m.networks.pop()
-        elif _telling(cls, name, found) and not all(_reached(m, methods[part]) for part in (name, *_overridden(cls, found, own))):
+        elif _telling(cls, name, found, telling) and not all(_reached(m, methods[part]) for part in (name, *_overridden(cls, found, own))):
             _try_function(m, found, made)
 
 
@@ -194,11 +215,11 @@ def _methods(cls: ClassVal) -> dict[str, FuncVal]:
     }
 
 
-def _telling(cls: ClassVal, name: str, func: FuncVal) -> bool:
+def _telling(cls: ClassVal, name: str, func: FuncVal, telling: frozenset[str]) -> bool:
     """Whether a method, or one of the same name that it extends, has something to tell."""
     extends = isinstance(func.node, r.Function) and name in func.node.words
     line = [base.attrs.get(name) for base in attributes.mro(cls) if isinstance(base, ClassVal)] if extends else [func]
-    return any(isinstance(found, FuncVal) and isinstance(found.node, r.Function) and found.node.words & TELLING for found in line)
+    return any(isinstance(found, FuncVal) and isinstance(found.node, r.Function) and found.node.words & telling for found in line)
 
 
 def _overridden(cls: ClassVal, func: FuncVal, own: set[str]) -> set[str]:

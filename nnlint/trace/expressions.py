@@ -331,8 +331,20 @@ def truth(m: Machine, value: Value) -> Union[bool, tuple[Hashable, bool, int]]:
         outcomes = {truth(m, part) for _, part in value.alternatives}
         if len(outcomes) == 1:
             return outcomes.pop()
-        return ("truth", key_of(value)), True, 0
+        return _flag(m, value) or (("truth", key_of(value)), True, 0)
     return ("truth", key_of(value)), True, born_of(value)
+
+
+def _flag(m: Machine, value: Choice) -> Union[tuple[Hashable, bool, int], None]:
+    """True under one condition and false under its opposite: that is the condition."""
+    if len(value.alternatives) != 2:
+        return None
+    (left, yes), (right, no) = value.alternatives
+    first, second = truth(m, yes), truth(m, no)
+    if not (isinstance(first, bool) and isinstance(second, bool) and len(left) == len(right) == 1):
+        return None
+    (key, decided), (other, opposite) = left[0], right[0]
+    return (key, decided is first, m.story.ages.get(key, 0)) if key == other and decided is not opposite else None
 
 
 def _excluded(m: Machine, value: Unknown) -> Union[bool, None]:
@@ -481,6 +493,7 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
             return Const((left.size.counted.known == right.value) is equal)
         made = Unknown(("==", key_of(left), key_of(right)), born=max(born_of(left), born_of(right)), negated=not equal)
         _notice_last(m, made.key, left, right)
+        _notice_first(m, "==", made.key, left, right)
         return made
     sizes = to_size(left), to_size(right)
     if sizes[0] is not None and sizes[1] is not None and sizes[0] == sizes[1]:
@@ -490,7 +503,23 @@ def compare(m: Machine, op: str, left: Value, right: Value, site: Site) -> Value
         return Const(bool(_COMPARE[op](*known)))
     flipped = {">": "<=", "<=": ">", "<": ">=", ">=": "<"}[op]
     negated = op in (">", ">=")
-    return Unknown((flipped if negated else op, key_of(left), key_of(right)), born=max(born_of(left), born_of(right)), negated=negated)
+    key = (flipped if negated else op, key_of(left), key_of(right))
+    _notice_first(m, key[0], key, left, right)
+    return Unknown(key, born=max(born_of(left), born_of(right)), negated=negated)
+
+
+def _notice_first(m: Machine, op: str, key: Hashable, left: Value, right: Value) -> None:
+    """Tell the story of a condition on a counter that comes out in one way in the first round, and in the other way ever after."""
+    for loop in m.round.around() if m.round is not None else ():
+        sides = (left, right) if loop.counter is not None and isinstance(left, Unknown) else (right, left)
+        if loop.counter is None or key_of(sides[0]) != loop.counter[0] or not isinstance(sides[1], Const):
+            continue
+        bound = sides[1].value
+        if isinstance(bound, int) and not isinstance(bound, bool):
+            rounds = [loop.counter[1] + n for n in range(3)]
+            first, second, third = (_COMPARE[op](*((n, bound) if sides[0] is left else (bound, n))) for n in rounds)
+            if first is not second and second is third:
+                m.story.firsts[key] = loop, first
 
 
 def _notice_last(m: Machine, key: Hashable, left: Value, right: Value) -> None:

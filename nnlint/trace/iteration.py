@@ -72,7 +72,9 @@ def _combined(m: Machine, value: Batches) -> Union[list[Value], None]:
     if not known or (len(known) < len(columns) and value.how != "zip"):
         return None
     if value.how == "enumerate":
-        return [TupleVal((Const(index), item)) for index, item in enumerate(known[0])]
+        first = value.start.value if isinstance(value.start, Const) else None
+        indices = [Const(first + at) if isinstance(first, int) else Unknown(label="index") for at in range(len(known[0]))]
+        return [TupleVal((index, item)) for index, item in zip(indices, known[0])]
     if value.how == "zip":
         length = min(len(column) for column in known)
         if len(known) < len(columns):
@@ -183,18 +185,32 @@ def _unlike(options: list[tuple[Facts, Value]]) -> list[tuple[Facts, Value]]:
 def left(m: Machine, source: Value, item: Value, site: Site) -> Union[Size, None]:
     """How many rounds of a loop follow the one with this item, where the loop counts them."""
     if isinstance(source, Range) and source.stop is not None and source.step == 1:
-        counter, stop = item, source.stop
+        index, stop = item, source.stop
     elif (
         isinstance(source, Batches)
         and source.how == "enumerate"
         and isinstance(item, TupleVal)
         and not isinstance(source.parts[0], Instance)
     ):
-        counter, stop = item.items[0], library.length(m, m.settle(source.parts[0]), site)
+        if not isinstance(source.start, Const) or source.start.value != 0:
+            return None
+        index, stop = item.items[0], library.length(m, m.settle(source.parts[0]), site)
     else:
         return None
-    sizes = expressions.to_size(stop), expressions.to_size(counter)
+    sizes = expressions.to_size(stop), expressions.to_size(index)
     return sizes[0] - sizes[1] - 1 if sizes[0] is not None and sizes[1] is not None else None
+
+
+def counter(source: Value, item: Value) -> Union[tuple[Hashable, int], None]:
+    """The number that counts the rounds of a loop, of which this is the item, and where it starts."""
+    if isinstance(source, Range) and source.step == 1:
+        index, start = item, source.start
+    elif isinstance(source, Batches) and source.how == "enumerate" and isinstance(item, TupleVal):
+        index, start = item.items[0], source.start
+    else:
+        return None
+    known = start.value if isinstance(start, Const) else None
+    return (index.key, known) if isinstance(index, Unknown) and isinstance(known, int) else None
 
 
 def value_id(value: Value) -> Hashable:

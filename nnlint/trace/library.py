@@ -656,7 +656,7 @@ def _type(m: Machine, args: Args, site: Site) -> Value:
 
 
 SPECIAL: dict[str, Handler] = {
-    "builtins.enumerate": lambda m, args, site: Batches("enumerate", tuple(args.positional[:1])),
+    "builtins.enumerate": lambda m, args, site: Batches("enumerate", tuple(args.positional[:1]), args.get(1, "start")),
     "builtins.zip": _combine("zip"),
     "builtins.reversed": _combine("reversed"),
     "builtins.sorted": _list("list"),

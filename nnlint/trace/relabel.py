@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 from typing import Any, NamedTuple, Union
 
@@ -704,7 +705,7 @@ def _explain(
         parts = _assigned(solved, other)
         if other.dims == group.dims:
             cut = len(other.dims) > len(other.atoms) if parts is None else any(len(dims) > 1 for dims in parts.values())
-            joined = parts is None or sum(map(len, parts.values())) > len(other.dims)
+            joined = parts is None or sum(map(len, parts.values())) - _kept(axes, atoms, parts) > len(other.dims)
             kind = "split" if cut else "merge" if joined else "swap"
         if parts is None:
             provable = False
@@ -730,16 +731,41 @@ def _explain(
         elif not solved.source[at].one:
             pieces.append((at, 0))
             lengths.append(words.get(piece.size, piece.size))
-    order = tuple(pieces.index(piece) for dim in range(len(target)) for piece in taken.get(dim, []))
-    if sorted(order) != list(range(len(pieces))):
+    places = [[pieces.index(piece) for piece in taken.get(dim, [])] for dim in range(len(target))]
+    if sorted(place for run in places for place in run) != list(range(len(pieces))):
         return relabel
+    # parts of one axis that stay neighbours stay one
+    owners = _owners(axes, atoms)
+    glued = [
+        place
+        for run in places
+        for before, place in pairwise(run)
+        if place == before + 1 and owners[pieces[place][0]] == owners[pieces[before][0]]
+    ]
+    for place in sorted(glued, reverse=True):
+        lengths[place - 1 : place + 1] = [lengths[place - 1] * lengths[place]]
+    lengths = [words.get(length, length) for length in lengths]
+    places = [[place - sum(other < place for other in glued) for place in run if place not in glued] for run in places]
+    order = tuple(place for run in places for place in run)
     hidden = any(_is_hidden(symbol) for part in solved.source for symbol in part.powers)
-    whole = not hidden and all(len(taken.get(dim, [])) == 1 for dim in range(len(target)))
+    whole = not hidden and all(len(run) == 1 for run in places)
     return relabel._replace(
         permute=order,
         first=None if tuple(lengths) == source else tuple(lengths),
         last=None if whole else tuple(target),
     )
+
+
+def _owners(axes: Sequence[Axis], atoms: Sequence[Atom]) -> list[object]:
+    """What each atom is a part of: its axis, or itself where it is none of its atoms."""
+    inside = {id(atom): at for at, axis in enumerate(axes) for atom in axis}
+    return [inside.get(id(atom), id(atom)) for atom in atoms]
+
+
+def _kept(axes: Sequence[Axis], atoms: Sequence[Atom], parts: Mapping[int, list[tuple[int, Mono]]]) -> int:
+    """How many atoms follow a neighbour in the same axis to the same dim."""
+    owners = _owners(axes, atoms)
+    return sum(at - 1 in parts and owners[at] == owners[at - 1] and parts[at - 1][-1][0] == parts[at][0][0] for at in parts)
 
 
 def _assigned(solved: _Solved, group: _Group) -> Union[dict[int, list[tuple[int, Mono]]], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Union
 
 from nnlint import records as r
@@ -32,6 +32,7 @@ from nnlint.trace.values import (
     birth,
     choice,
     key_of,
+    same,
     tensors_of,
 )
 
@@ -379,6 +380,9 @@ def _for(m: Machine, node: r.For, frame: Frame) -> Status:
         item = iteration.element(m, source, site)
         if m.loop is not None:
             m.loop.left = iteration.left(m, source, item, site)
+            m.loop.counter = iteration.counter(source, item)
+            if m.loop.counter is not None and m.loop.counter[1] == 0:
+                m.story.firsts[m.loop.counter[0]] = m.loop, False
         bind(m, node.target, item, frame)
 
     status = repeat(m, site, frame, begin, node.body, source_key(source), iteration.yields_batches(source))
@@ -467,21 +471,32 @@ def repeat(
         changed = m.journal
         m.block, m.facts, m.journal = outer_block, outer_facts, outer_journal + changed
         m.warming -= 1
-        _carry(m, changed, warm)
+        flags = _carry(m, changed, warm)
+    else:
+        flags = []
     loop = Loop(site, m.round, data, batches)
     loop.endless = endless
     status = _round(m, loop, begin, body, frame)
+    # Flags that every round leaves as the first one did tell the first round from the others.
+    if flags and all(same(m._read(container, key), now) for container, key, now in flags):
+        m.story.firsts[_mark(warm)] = loop, True
     if loop.body.items and not has_events(loop.body):
         m.block.items.remove(loop)
     return status if status in ("return", "raise") else None
 
 
-def _carry(m: Machine, changed: list[tuple[Any, Any, Any]], loop: Loop) -> None:
-    """At the head of the second round a slot holds what it held before the loop, or what the first round left."""
+def _mark(loop: Loop) -> Hashable:
+    return ("first round", loop.start)
+
+
+def _carry(m: Machine, changed: list[tuple[Any, Any, Any]], loop: Loop) -> list[tuple[Any, Any, Value]]:
+    """At the head of the second round a slot holds what it held before the loop, or what the first round left. Returns the flags that
+    the first round has set, and to what."""
     first: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}
     for container, key, old in changed:
         first.setdefault((id(container), key), (container, key, old))
-    mark = ("first round", loop.start)
+    flags: list[tuple[Any, Any, Value]] = []
+    mark = _mark(loop)
     m.story.ages[mark] = loop.start
     for container, key, old in first.values():
         now = m._read(container, key)
@@ -491,6 +506,13 @@ def _carry(m: Machine, changed: list[tuple[Any, Any, Any]], loop: Loop) -> None:
         # A number that changes counts something, or adds it up: any round may find any.
         counted = _number(old) and _number(now)
         m._write(container, key, Unknown() if counted else choice([(((mark, True),), old), (((mark, False),), now)]))
+        if _flag(old) and _flag(now):
+            flags.append((container, key, now))
+    return flags
+
+
+def _flag(value: Value) -> bool:
+    return isinstance(value, Const) and isinstance(value.value, bool)
 
 
 def _number(value: Value) -> bool:

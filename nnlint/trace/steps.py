@@ -166,7 +166,7 @@ class Gradients:
         """What was wiped and redone in one round is no loss to the next; a batch that was skipped may be wiped there."""
         if state.phase == REDONE:
             return Gradient(FRESH, state.backward)
-        return state._replace(old=True) if state.phase in (WIPED, FRESH) else state
+        return state._replace(old=True) if state.phase in (WIPED, FRESH, PILED) else state
 
     def _holds(self, block: Block, kind: type[Event]) -> bool:
         return any(isinstance(event, kind) and self.concerns(event) for event in self.story.events(block))

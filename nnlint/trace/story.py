@@ -229,10 +229,10 @@ class Arms:
 class Loop:
     """A body that repeats. `data` identifies the iterable where it yields batches; conditions born after `start` vary between rounds.
     `once` marks one unrolled round: it does not repeat. An `endless` one is left by its exits alone. `left` is the number of rounds to
-    come, as far as it can be told.
+    come, as far as it can be told, `counter` the identity of a number that grows by one in each, and what it is in the first.
     """
 
-    __slots__ = ("batches", "body", "calls", "data", "endless", "left", "once", "parent", "site", "start")
+    __slots__ = ("batches", "body", "calls", "counter", "data", "endless", "left", "once", "parent", "site", "start")
 
     def __init__(self, site: Site, parent: Union[Loop, None], data: Hashable, batches: bool) -> None:
         self.site = site
@@ -244,6 +244,7 @@ class Loop:
         self.once = False
         self.endless = False
         self.left: Union[Size, None] = None
+        self.counter: Union[tuple[Hashable, int], None] = None
         self.calls: tuple[Site, ...] = ()
 
     @property
@@ -308,8 +309,9 @@ class Story:
     """One run of the program from one entry point.
 
     `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
-    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`). `cut` says
-    that the budget was spent before the end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied.
+    (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`), `firsts` which are decided in one way
+    in the first round of a loop and in the other way in all further ones (`i > 0`). `cut` says that the budget was spent before the
+    end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied.
     `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
     """
 
@@ -321,6 +323,7 @@ class Story:
         self.counters: set[Hashable] = set()
         self.harmless: set[Site] = set()
         self.lasts: dict[Hashable, Loop] = {}
+        self.firsts: dict[Hashable, tuple[Loop, bool]] = {}
         self.cut = False
         self.trouble = ""
         self.layers: dict[int, Network] = {}

@@ -51,6 +51,10 @@ class Walk(Generic[S]):
         keys: Counter[Hashable] = Counter()
         self._count(story.root, keys)
         self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts)
+        self.firsts: dict[Loop, frozenset[tuple[Hashable, bool]]] = {}
+        for key, (loop, decided) in story.firsts.items():
+            if key in keys:
+                self.firsts[loop] = self.firsts.get(loop, frozenset()) | {(key, decided)}
 
     def run(self, start: S) -> set[S]:
         """All states in which the story may end."""
@@ -133,7 +137,9 @@ class Walk(Generic[S]):
     def _loop(self, loop: Loop, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         after: set[Path[S]] = set()
         seen: set[Path[S]] = set()
-        frontier = paths
+        first = self.firsts.get(loop, frozenset())
+        further = frozenset((key, not decided) for key, decided in first)
+        frontier = {(state, known | first) for state, known in paths} if first else paths
         for _ in range(1 if loop.once else MAX_ROUNDS):
             falls, inner = self._block(loop.body, frontier)
             falls = falls | inner.pop("continue", set())
@@ -144,12 +150,12 @@ class Walk(Generic[S]):
                 after |= {(state, self._forget(known, loop.start)) for state, known in falls}
             lasts = self.story.lasts
             falls = {path for path in falls if not any(decided and lasts.get(key) is loop for key, decided in path[1])} if lasts else falls
-            again = {(self.automaton.again(loop, state), self._forget(known, loop.start)) for state, known in falls}
+            again = {(self.automaton.again(loop, state), (self._forget(known, loop.start) - first) | further) for state, known in falls}
             frontier = again - seen
             seen |= again
             if not frontier:
                 break
-        return {(self.automaton.left(loop, state), self._forget(known, loop.start)) for state, known in after}
+        return {(self.automaton.left(loop, state), self._forget(known, loop.start) - first - further) for state, known in after}
 
     def _forget(self, known: frozenset[tuple[Hashable, bool]], start: int) -> frozenset[tuple[Hashable, bool]]:
         ages = self.story.ages

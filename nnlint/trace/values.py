@@ -214,13 +214,15 @@ class Modules(Iterable):
 
 
 class Batches(Value):
-    """What `enumerate`, `zip`, `tqdm` ... make of an iterable: the parts are combined anew at every iteration."""
+    """What `enumerate`, `zip`, `tqdm` ... make of an iterable: the parts are combined anew at every iteration. `start` is where
+    `enumerate` begins to count."""
 
-    __slots__ = ("how", "parts")
+    __slots__ = ("how", "parts", "start")
 
-    def __init__(self, how: str, parts: tuple[Value, ...]) -> None:
+    def __init__(self, how: str, parts: tuple[Value, ...], start: Union[Value, None] = None) -> None:
         self.how = how
         self.parts = parts
+        self.start = start if start is not None else Const(0)
 
 
 class Range(Value):
