@@ -10,45 +10,59 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Only addresses are reserved; memory is taken as the recursion goes. Some systems allow less.
-_SIZES = (512 << 20, 128 << 20, 32 << 20)
+_SIZES = (512 << 20, 128 << 20, 64 << 20, 32 << 20)
+_ENOUGH = 64 << 20  # for libcst's parser, whose costliest construct, a lambda as a default of a lambda, takes 15 KB a level
 _DEPTH = 100_000
 
+_here = threading.local()
 
-def deep(work: Callable[[], T]) -> T:
-    """Do the work in a thread with a large stack; what it raises is raised here, and an interrupt ends the wait at once."""
+
+def deep(work: Callable[[], T], frames: int = _DEPTH) -> T:
+    """Do the work on a large stack, with room for `frames` Python frames; what it raises is raised here, and an interrupt ends the wait
+    at once.
+
+    A thread that has such a stack already does the work itself: a new thread for each file costs a fifth of the parse.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, frames))
+    try:
+        return work() if getattr(_here, "stack", 0) >= _ENOUGH else _elsewhere(work)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _elsewhere(work: Callable[[], T]) -> T:
     outcome: list[T] = []
     trouble: list[BaseException] = []
 
-    def run() -> None:
+    def run(size: int) -> None:
+        _here.stack = size
         try:
             outcome.append(work())
         except BaseException as error:  # noqa: BLE001  it is raised again in the waiting thread
             trouble.append(error)
 
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, _DEPTH))
     thread = _started(run)
     while thread.is_alive():
         thread.join(0.5)  # without a time-out the wait cannot be interrupted everywhere
-    sys.setrecursionlimit(limit)
     if trouble:
         raise trouble[0]
     return outcome[0]
 
 
-def _started(run: Callable[[], None]) -> threading.Thread:
+def _started(run: Callable[[int], None]) -> threading.Thread:
     before = threading.stack_size()
     try:
         for size in _SIZES:
             try:
                 threading.stack_size(size)
-                thread = threading.Thread(target=run, name="nnlint", daemon=True)
+                thread = threading.Thread(target=run, args=(size,), name="nnlint", daemon=True)
                 thread.start()
             except (RuntimeError, ValueError):
                 continue
             return thread
     finally:
         threading.stack_size(before)
-    thread = threading.Thread(target=run, name="nnlint", daemon=True)
+    thread = threading.Thread(target=run, args=(0,), name="nnlint", daemon=True)
     thread.start()
     return thread

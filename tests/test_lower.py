@@ -445,7 +445,7 @@ def test_what_is_no_python_is_refused_where_it_fails(text: str, row: int, column
     assert column in (None, caught.value.column)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# nothing", "\ufeffx = 1\n", "x = 1", "x\n\x0c\ny\n"])
+@pytest.mark.parametrize("text", ["", "\n", "# nothing", "\ufeffx = 1\n", "x = 1", "x\n\x0c\ny\n", "def f():\n    return*a, b\n"])
 def test_odd_texts_are_fine(text: str) -> None:
     lower(text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nnlint.lower.depth import measure
 from nnlint.lower.failure import DEEP, Unparsable
-from nnlint.lower.stack import deep
+from nnlint.stack import deep
 
 if TYPE_CHECKING:
     from nnlint.records import Module, Span

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 import libcst as cst
 
 from nnlint import records as r
+from nnlint.lower.failure import Unsound
 from nnlint.lower.literal import text
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _concatenated(low: Lowering, node: cst.ConcatenatedString) -> r.Expr:
         parts.append(rest.left)
         rest = rest.right
     parts.append(rest)
+    if len({isinstance(part, cst.SimpleString) and "b" in part.prefix for part in parts}) > 1:
+        raise Unsound
     if any(isinstance(part, cst.FormattedString) for part in parts):
         values = [value for part in parts if isinstance(part, cst.FormattedString) for value in _fields(low, part.parts)]
         return r.Format(at, tuple(values))

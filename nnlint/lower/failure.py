@@ -35,6 +35,10 @@ class TooDeep(Exception):
         self.node = node
 
 
+class Unsound(Exception):
+    """A tree that the parser makes though the text is no Python."""
+
+
 def explain(text: str, complaint: str) -> Unparsable:
     """The failure to raise for a text that libcst refuses with `complaint`."""
     place = _PLACE.search(complaint)

@@ -14,13 +14,18 @@ import libcst as cst
 from nnlint import records as r
 from nnlint.lower.depth import shorten
 from nnlint.lower.expression import EXPRESSIONS, PARTS, opaque
-from nnlint.lower.failure import DEEP, TooDeep, Unparsable, explain
+from nnlint.lower.failure import DEEP, TooDeep, Unparsable, Unsound, explain
 from nnlint.lower.statement import STATEMENTS, block
 
 Handler = Callable[["Lowering", Any], Any]
 
 _DEEPEST = 200  # deeper expressions are cut; what reads the records recurses, and so does msgspec
 
+
+# libcst checks every node as it is made, for those who make them by hand: a quarter of the time of a parse. What its parser lets through
+# and Python does not, the lowering finds itself (`Unsound`). Set once and for all: a class that is changed for each file loses Python's
+# attribute caches.
+cst.CSTNode.__post_init__ = lambda self: None  # type: ignore[method-assign]
 
 _TABLE: dict[type, Handler] = {**EXPRESSIONS, **PARTS, **STATEMENTS}
 
@@ -34,8 +39,6 @@ def parse(text: str) -> cst.Module:
         if shorter != text:
             return parse(shorter)
         raise explain(text, error.message) from None
-    except SyntaxError:  # libcst checks some nodes as they are made
-        raise explain(text, "") from None
     except UnicodeError as error:
         raise Unparsable(1, 1, str(error)) from None
     except BaseException as error:
@@ -66,7 +69,7 @@ class Lowering:
             self.table = {type_: _recorded(made) for type_, made in self.table.items()}
 
     def module(self, text: str, module: cst.Module) -> r.Module:
-        """The records of a whole file. Raises `Unparsable` for a chain of `elif` that is too long."""
+        """The records of a whole file. Raises `Unparsable` for what is no Python, and a chain of `elif` that is too long."""
         try:
             body = block(self, module)
         except TooDeep as error:
@@ -74,6 +77,8 @@ class Lowering:
 
             place = locate(text, module, {0: error.node})[0]
             raise Unparsable(place.row, place.column, DEEP) from None
+        except Unsound:
+            raise explain(text, "") from None
         return r.Module(body, frozenset(self.words))
 
 
