@@ -88,8 +88,8 @@ _LIGHTNING: dict[str, Hook] = {
     "on_train_start": Hook("train"),
     "on_epoch_start": Hook("train"),
     "on_train_epoch_start": Hook("train"),
-    "on_train_batch_start": Hook("train", batch="batch", each=True),
-    "training_step": Hook("train", trained=True, batch="batch", each=True),
+    "on_train_batch_start": Hook("train", batch="batch", counted=True, each=True),
+    "training_step": Hook("train", trained=True, batch="batch", counted=True, each=True),
     "training_step_end": Hook("train", trained=True, each=True),
     "on_before_zero_grad": Hook("train", each=True),
     "optimizer_zero_grad": Hook("train", each=True),
@@ -99,13 +99,13 @@ _LIGHTNING: dict[str, Hook] = {
     "configure_gradient_clipping": Hook("train", each=True),
     "optimizer_step": Hook("train", each=True),
     "lr_scheduler_step": Hook("train", each=True),
-    "on_train_batch_end": Hook("train", batch="batch", each=True),
+    "on_train_batch_end": Hook("train", batch="batch", counted=True, each=True),
     "on_validation_start": Hook("eval", grad=False),
     "on_validation_epoch_start": Hook("eval", grad=False),
-    "on_validation_batch_start": Hook("eval", grad=False, batch="batch"),
-    "validation_step": Hook("eval", grad=False, batch="batch"),
+    "on_validation_batch_start": Hook("eval", grad=False, batch="batch", counted=True),
+    "validation_step": Hook("eval", grad=False, batch="batch", counted=True),
     "validation_step_end": Hook("eval", grad=False),
-    "on_validation_batch_end": Hook("eval", grad=False, batch="batch"),
+    "on_validation_batch_end": Hook("eval", grad=False, batch="batch", counted=True),
     "validation_epoch_end": Hook("eval", grad=False),
     "on_validation_epoch_end": Hook("eval", grad=False),
     "on_validation_end": Hook("eval", grad=False),
@@ -115,18 +115,18 @@ _LIGHTNING: dict[str, Hook] = {
     "on_train_end": Hook("train"),
     "on_test_start": Hook("eval", grad=False),
     "on_test_epoch_start": Hook("eval", grad=False),
-    "on_test_batch_start": Hook("eval", grad=False, batch="batch"),
-    "test_step": Hook("eval", grad=False, batch="batch"),
-    "on_test_batch_end": Hook("eval", grad=False, batch="batch"),
+    "on_test_batch_start": Hook("eval", grad=False, batch="batch", counted=True),
+    "test_step": Hook("eval", grad=False, batch="batch", counted=True),
+    "on_test_batch_end": Hook("eval", grad=False, batch="batch", counted=True),
     "test_epoch_end": Hook("eval", grad=False),
     "on_test_epoch_end": Hook("eval", grad=False),
     "on_test_end": Hook("eval", grad=False),
-    "predict_step": Hook("eval", grad=False, batch="batch"),
+    "predict_step": Hook("eval", grad=False, batch="batch", counted=True),
     "on_predict_epoch_end": Hook("eval", grad=False),
 }
 
 _CALLBACK: dict[str, Hook] = {
-    name: Hook(hook.mode, hook.grad, False, hook.batch, "pl_module", hook.each)
+    name: Hook(hook.mode, hook.grad, False, hook.batch, hook.counted, "pl_module", hook.each)
     for name, hook in _LIGHTNING.items()
     if name == "setup" or name.startswith("on_")
 }

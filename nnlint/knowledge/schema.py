@@ -121,6 +121,7 @@ class Hook(msgspec.Struct, frozen=True):
     grad: bool = True
     trained: bool = False  # the returned loss is backpropagated and stepped on
     batch: str = ""  # the parameter that receives a batch
+    counted: bool = False  # the parameters behind it are the numbers of batch, data loader, optimizer
     module: str = ""  # the parameter that receives the module, the same for all hooks of an object
     each: bool = False  # called for every training batch
     optimizers: bool = False  # returns the optimizers

@@ -328,23 +328,22 @@ def truth(m: Machine, value: Value) -> Union[bool, tuple[Hashable, bool, int]]:
     if isinstance(value, External) and attributes.definite(value):
         return True
     if isinstance(value, Choice):
-        outcomes = {truth(m, part) for _, part in value.alternatives}
-        if len(outcomes) == 1:
-            return outcomes.pop()
-        return _flag(m, value) or (("truth", key_of(value)), True, 0)
+        outcomes = [(facts, truth(m, part)) for facts, part in value.alternatives]
+        return outcomes[0][1] if len({outcome for _, outcome in outcomes}) == 1 else _either(m, outcomes)
     return ("truth", key_of(value)), True, born_of(value)
 
 
-def _flag(m: Machine, value: Choice) -> Union[tuple[Hashable, bool, int], None]:
-    """True under one condition and false under its opposite: that is the condition."""
-    if len(value.alternatives) != 2:
-        return None
-    (left, yes), (right, no) = value.alternatives
-    first, second = truth(m, yes), truth(m, no)
-    if not (isinstance(first, bool) and isinstance(second, bool) and len(left) == len(right) == 1):
-        return None
-    (key, decided), (other, opposite) = left[0], right[0]
-    return (key, decided is first, m.story.ages.get(key, 0)) if key == other and decided is not opposite else None
+def _either(m: Machine, outcomes: list[tuple[Facts, Union[bool, tuple[Hashable, bool, int]]]]) -> tuple[Hashable, bool, int]:
+    """The condition on which it depends whether one of several values is true."""
+    ages = m.story.ages
+    if len(outcomes) == 2 and all(isinstance(outcome, bool) and len(facts) == 1 for facts, outcome in outcomes):
+        ((key, decided),), first = outcomes[0]
+        ((other, opposite),), _ = outcomes[1]
+        if key == other and decided is not opposite:
+            return key, decided is first, ages.get(key, 0)
+    parts = [(facts, outcome if isinstance(outcome, bool) else outcome[:2]) for facts, outcome in outcomes]
+    born = [outcome[2] for _, outcome in outcomes if not isinstance(outcome, bool)]
+    return ("either", *parts), True, max((*born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
 
 
 def _excluded(m: Machine, value: Unknown) -> Union[bool, None]:

@@ -16,6 +16,7 @@ from nnlint.trace.machine import Machine, has_events
 from nnlint.trace.story import Loop, Mode
 from nnlint.trace.values import (
     Bound,
+    Choice,
     ClassVal,
     DictVal,
     External,
@@ -30,6 +31,7 @@ from nnlint.trace.values import (
     Unknown,
     Value,
     birth,
+    choice,
 )
 
 
@@ -68,6 +70,7 @@ def _call(m: Machine, made: Union[Network, Instance], func: FuncVal, hook: Hook,
     args.open = True
     params = func.node.params[1:]
     first = params[0].name if params and not hook.module and all(param.name != hook.batch for param in params) else ""
+    counted = False
     for param in params:
         given = made.attrs.get(param.name) if isinstance(made, Instance) else None
         if param.name == hook.module:
@@ -76,6 +79,9 @@ def _call(m: Machine, made: Union[Network, Instance], func: FuncVal, hook: Hook,
             args.keywords[param.name] = given  # what the framework was given under this name
         elif hook.batch and param.name in (hook.batch, first):
             args.keywords[param.name] = _batch(m, func, site)
+            counted = hook.counted
+        elif counted and param.kind == "positional":
+            args.keywords[param.name] = Unknown(label="index")
     if hook.mode and isinstance(made, Network):
         m.tell(Mode(site, made, hook.mode == "train"))
     kept, m.grad = m.grad, m.grad and hook.grad
@@ -90,19 +96,23 @@ _OPTIMIZERS = "<optimizers>"
 
 def optimizers(made: Network, site: Site) -> Value:
     """`self.optimizers()`: those that were configured, one alone or a list of them."""
-    found = list(_configured(made.attrs.get(_OPTIMIZERS, Unknown())))
-    return found[0] if len(found) == 1 else ListVal(site, list(found)) if found else Unknown()
+    found = _configured(made.attrs.get(_OPTIMIZERS, Unknown()))
+    return found[0] if len(found) == 1 else ListVal(site, found) if found else Unknown()
 
 
-def _configured(value: Value) -> Iterator[Optimizer]:
+def _configured(value: Value) -> list[Value]:
     """The optimizers in what `configure_optimizers` returns: one, several, dictionaries of settings, or pairs with schedulers."""
     if isinstance(value, Optimizer):
-        yield value
-    elif isinstance(value, DictVal):
-        yield from _configured(value.entries.get("optimizer", Unknown()))
-    elif isinstance(value, (ListVal, TupleVal)):
-        for part in value.items:
-            yield from _configured(part)
+        return [value]
+    if isinstance(value, DictVal):
+        return _configured(value.entries.get("optimizer", Unknown()))
+    if isinstance(value, (ListVal, TupleVal)):
+        return [found for part in value.items for found in _configured(part)]
+    if isinstance(value, Choice):
+        ways = [(facts, _configured(part)) for facts, part in value.alternatives]
+        longest = max(len(found) for _, found in ways)
+        return [choice([(facts, found[at]) for facts, found in ways if at < len(found)]) for at in range(longest)]
+    return []
 
 
 def repeat(m: Machine, site: Site, act: Callable[[], object]) -> None:

@@ -119,9 +119,7 @@ def _other(m: Machine, name: str, args: Args, site: Site) -> Value:
         calls.escape(m, args.values(), site)
     inputs = [value for value in args.values() if tensors_of(value)]
     if inputs and top != "builtins":
-        made = tensors.make(m, tensors.OPAQUE, site, inputs, {}, layout=measures.unknown())
-        made.exact = False
-        return made
+        return tensors.opaque(m, inputs, site)
     born = birth()
     value = Unknown(("call", name, born), born=born)
     if name.startswith(

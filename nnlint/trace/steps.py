@@ -111,7 +111,7 @@ class Gradients:
             return state._replace(backward=event.site)
         if state.phase == WIPED and not state.old and state.zero is not None and state.backward in self.own:
             return Gradient(REDONE, event.site, None, state.zero, state.backward)
-        return state if state.phase == REDONE else Gradient(FRESH, event.site)
+        return state if state.phase in (REDONE, SKIPPED) else Gradient(FRESH, event.site)
 
     def _step(self, event: Step, state: Gradient) -> Gradient:
         if state.phase == PILED and state.backward is not None and state.step is not None:

@@ -115,6 +115,13 @@ def as_tensor(m: Machine, value: Unknown, site: Site) -> Tensor:
     return known
 
 
+def opaque(m: Machine, inputs: list[Value], site: Site) -> Tensor:
+    """What code that was not followed makes of tensors."""
+    made = make(m, OPAQUE, site, inputs, {}, layout=measures.unknown())
+    made.exact = False
+    return made
+
+
 def data_of(value: Value) -> frozenset[Hashable]:
     """Where the value's data comes from."""
     if isinstance(value, Unknown):
