@@ -51,5 +51,16 @@ def test_what_a_loss_is_made_of_is_trained(criterion: str, loss: str) -> None:
     assert found(criterion, loss, "") == ["NN301 right = (net(x).argmax(1) == y).sum()"]
 
 
+def test_instance_norm_is_at_home_in_train_mode() -> None:
+    """It normalises each sample by itself there; in eval mode, with statistics of others. Training in eval mode is another thing."""
+    layers = "nn.Linear(4, 8), nn.InstanceNorm1d(8, track_running_stats=True), nn.Linear(8, 3)"
+    for inner, wrong in ((layers, []), (f"nn.Dropout(0.1), {layers}", ["NN301 right = (net(x).argmax(1) == y).sum()"])):
+        text = HEAD.replace("nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3)", inner)
+        text = text.replace("{criterion}", "nn.CrossEntropyLoss()").replace("{loss}", "criterion(net(x), y)")
+        assert lines(text.replace("{switch}", ""), "NN301", "NN302") == wrong
+        text = text.replace("    net.train()\n", "").replace("{switch}", "    net.eval()")
+        assert lines(text, "NN301", "NN302") == ["NN302 net.eval()"]
+
+
 def test_a_loss_of_nobody_knows_what_says_nothing() -> None:
     assert found("thirdparty.Loss(net)", "criterion.step(len(x))", "") == []

@@ -110,6 +110,29 @@ BRANCHES: dict[str, tuple[str, tuple[str, str]]] = {
         """,
         ("wanted = flag", "wanted = other"),
     ),
+    "one of several values": (
+        """
+        chosen = [0, 2.5, True][n]
+        if chosen:
+            opt.zero_grad()
+        else:
+            net.zero_grad()
+        loss.backward()
+        opt.step()
+        """,
+        ("net.zero_grad()", "pass"),
+    ),
+    "a value that depends on a setting": (
+        """
+        often = 1 if flag else n
+        if often > 2:
+            opt.zero_grad()
+        loss.backward()
+        if often > 2:
+            opt.step()
+        """,
+        ("if often > 2:\n    opt.step()", "if other:\n    opt.step()"),
+    ),
     "comparison of a setting": (
         """
         if n == 1:

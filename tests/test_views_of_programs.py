@@ -127,6 +127,8 @@ RIGHT = {
     "an unknown axis of one": "y = x.max(1, keepdim=True)[0]\nreturn y.view(-1, y.size(2))",
     "equal sizes": "x = torch.zeros(2, 5, 5)\nx[0] = 1\nreturn x.view(2, 5, 5)",
     "noise": "x = torch.randn(2, 5, 3)\nreturn x.view(2, 3, 5)",
+    "a vector turned by its own shape": "return x.reshape(x.shape[1], x.shape[0])[0]",
+    "a row turned by its own shape": "row, n = x.shape\nreturn x.view(n, row)",
     "a range": "return torch.arange(12).view(3, 4)",
     "einops": "q = rearrange(self.proj(x), 'b t (h d) -> b h t d', h=self.heads)\nreturn rearrange(q, 'b h t d -> b t (h d)')",
     "flatten and unflatten": "b, t, c = x.shape\nreturn self.proj(x.flatten(0, 1)).unflatten(0, (b, t))",

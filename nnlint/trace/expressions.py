@@ -343,7 +343,7 @@ def _either(m: Machine, outcomes: list[tuple[Facts, Union[bool, tuple[Hashable, 
             return key, decided is first, ages.get(key, 0)
     parts = [(facts, outcome if isinstance(outcome, bool) else outcome[:2]) for facts, outcome in outcomes]
     born = [outcome[2] for _, outcome in outcomes if not isinstance(outcome, bool)]
-    return ("either", *parts), True, max((*born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
+    return ("either", *parts), True, max((0, *born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
 
 
 def _excluded(m: Machine, value: Unknown) -> Union[bool, None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Union
 
 from nnlint.findings import Site
-from nnlint.trace.networks import parts, sensitive
+from nnlint.trace.networks import parts, sensitive, steady
 from nnlint.trace.roles import EVALUATES, TRAINS, Roles
 from nnlint.trace.story import Arms, Block, Copied, Escape, Event, Forward, Loop, Mode, ModeRead, Story, once
 from nnlint.trace.typestate import Walk
@@ -189,7 +189,7 @@ class Reach:
         alike: dict[object, list[Network]] = {}
         for ident, layer in sorted(self.layers.items(), key=lambda pair: pair[1].id):
             seen = frozenset(value for value, inside in self.inside.items() if ident in inside)
-            alike.setdefault((seen, fresh(layer), id(layer.loop)), []).append(layer)
+            alike.setdefault((seen, fresh(layer), id(layer.loop), steady(layer)), []).append(layer)
         return list(alike.values())
 
 
@@ -211,7 +211,7 @@ def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
         left = {event: {Switched(state.mode, trained=state.trained) for state in states} for event, states in automaton.copies.items()}
         copies.update((id(one), left) for one in group)
         for forward, state in automaton.evaluations.items():
-            if isinstance(forward.network, Network):
+            if isinstance(forward.network, Network) and not steady(layer):
                 evaluations.setdefault(forward, Evaluation(forward.network, forward, layer, state.site))
         for forward, site in automaton.trainings.items():
             if isinstance(forward.network, Network):

@@ -543,6 +543,11 @@ def cares_about_mode(net: Value) -> Union[Network, None]:
     return None
 
 
+def steady(net: Network) -> bool:
+    """Whether the layer does in train mode what every single sample asks for: its mode matters, but an evaluation may run in it."""
+    return net.layer is not None and net.layer.op.name == "instance_norm"
+
+
 def sensitive(net: Network) -> bool:
     """Whether this very layer behaves differently in train and eval mode."""
     if "<mode>" in net.attrs:

@@ -579,10 +579,9 @@ def _relabelled(
     # channels put last by -1 may be one
     swapped_away = shape.kind == "swap" and minus == len(target) - 1 and solved.target[minus] != solved.source[first_atom]
     # (1, n) turned into (n, 1) by the numbers of its own shape
-    vector = (
-        shape.kind == "swap" and len(atoms) == len(target) == 2 and not any(_is_chosen(s) for part in solved.source for s in part.powers)
-    )
-    vector = vector and all(part.powers for part in solved.source)
+    shown = [part for part in solved.source if not part.one]
+    vector = shape.kind == "swap" and len(shown) == len(target) == 2 and not any(_is_chosen(s) for part in shown for s in part.powers)
+    vector = vector and all(part.powers for part in shown)
     certain = (best == _NAMED and not vector) or (best == _INFERRED and not swapped_away)
     return shape._replace(moved=tuple(sizes[dim] for dim in sorted(set(moved))), certain=certain)
 
