@@ -9,13 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from collections.abc import Callable, Iterator
-from typing import Any, Union
+import sys
 
 from nnlint.confirm.child import system
-from nnlint.confirm.child.overlay import FREE, LOWER, Found, Overlay, fail
+from nnlint.confirm.child.overlay import FREE, LOWER, Overlay, fail
 
-Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from nnlint.confirm.child.overlay import Found
+
+    Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 MODES = {
@@ -234,7 +241,7 @@ class Files:
             found = self.overlay.existing(self.place(path, dir_fd), follow_symlinks)
         except OSError:
             return False
-        return system.access(found[2], mode, effective_ids=effective_ids)
+        return system.access(found[2], mode, effective_ids=effective_ids, follow_symlinks=follow_symlinks)
 
     def listdir(self, path: Any = ".") -> list[Any]:
         path = "." if path is None else path
@@ -303,7 +310,8 @@ class Files:
         with naming(path):
             self.overlay.unlink(self.place(path, dir_fd))
 
-    unlink = remove
+    def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        self.remove(path, dir_fd=dir_fd)
 
     def rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
         with naming(path):
@@ -317,13 +325,16 @@ class Files:
         with naming(src, dst):
             self.overlay.rename(self.place(src, src_dir_fd), self.place(dst, dst_dir_fd))
 
-    replace = rename
+    def replace(self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        self.rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     def link(
         self, src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None, follow_symlinks: bool = True
     ) -> None:
+        # Without folder descriptors Python calls `link`, which follows no link on Linux.
+        follow = follow_symlinks and (sys.platform != "linux" or src_dir_fd is not None or dst_dir_fd is not None)
         with naming(src, dst):
-            self.overlay.link(self.place(src, src_dir_fd), self.place(dst, dst_dir_fd), follow_symlinks)
+            self.overlay.link(self.place(src, src_dir_fd), self.place(dst, dst_dir_fd), follow)
 
     def symlink(self, src: Any, dst: Any, target_is_directory: bool = False, *, dir_fd: int | None = None) -> None:
         with naming(src, dst):
@@ -356,7 +367,8 @@ class Files:
 
     def chmod(self, path: Any, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
         with naming(path):
-            system.chmod(self._changed(path, dir_fd, follow_symlinks), mode)
+            place = self._changed(path, dir_fd, follow_symlinks)
+            system.chmod(place, mode, follow_symlinks=follow_symlinks or isinstance(place, int))
 
     def chown(self, path: Any, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
         with naming(path):
@@ -392,18 +404,18 @@ class Files:
 
     def setxattr(self, path: Any, attribute: Any, value: Any, flags: int = 0, *, follow_symlinks: bool = True) -> None:
         with naming(path):
-            system.extra["setxattr"](self._changed(path, None, follow_symlinks), attribute, value, flags)
+            system.extra["setxattr"](self._changed(path, None, follow_symlinks), attribute, value, flags, follow_symlinks=follow_symlinks)
 
     def removexattr(self, path: Any, attribute: Any, *, follow_symlinks: bool = True) -> None:
         with naming(path):
-            system.extra["removexattr"](self._changed(path, None, follow_symlinks), attribute)
+            system.extra["removexattr"](self._changed(path, None, follow_symlinks), attribute, follow_symlinks=follow_symlinks)
 
     # Asked about rarely
 
-    def _asked(self, name: str, path: Any, *rest: Any, follow: bool = True) -> Any:
+    def _asked(self, name: str, path: Any, *rest: Any, **follow: bool) -> Any:
         with naming(path):
-            place = path if isinstance(path, int) else self.overlay.existing(self.place(path), follow)[2]
-            return system.extra[name](place, *rest)
+            place = path if isinstance(path, int) else self.overlay.existing(self.place(path), **follow)[2]
+            return system.extra[name](place, *rest, **{f"{word}_symlinks": value for word, value in follow.items()})
 
     def statvfs(self, path: Any) -> Any:
         return self._asked("statvfs", path)

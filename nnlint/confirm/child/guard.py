@@ -18,9 +18,9 @@ time and room for large ones. Windows is not covered.
 
 from __future__ import annotations
 
+import _posixsubprocess
 import os
 import sys
-from typing import Any, NamedTuple
 
 from nnlint.confirm.child import landlock, natives, system
 from nnlint.confirm.child.environment import environment
@@ -29,6 +29,10 @@ from nnlint.confirm.child.journal import Journal, lines
 from nnlint.confirm.child.overlay import Overlay
 from nnlint.confirm.child.watch import Watch
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["Protection", "environment", "install", "lines", "torch_imported"]
 
 RESTRICTED = "NNLINT_RESTRICTED"
@@ -36,12 +40,13 @@ HEAP_TYPE = 1 << 9  # a class whose attributes can be set
 OURS = __name__.rpartition(".")[0] + "."
 
 
-class Protection(NamedTuple):
-    """What is in force in this process."""
+class Protection:
+    """What is in force in this process, with its limits in words."""
 
-    kernel: bool
-    landlock: int
-    limits: str
+    def __init__(self, landlock: int) -> None:
+        self.landlock = landlock
+        self.kernel = landlock > 0
+        self.limits = _limits(landlock)
 
 
 def install(scratch: str) -> Protection:
@@ -54,7 +59,7 @@ def install(scratch: str) -> Protection:
         _replace(files)
         natives.install(files)
         Watch(overlay.root, journal).start()
-        _protection.append(Protection(bool(version), version, _limits(version)))
+        _protection.append(Protection(version))
     return _protection[0]
 
 
@@ -111,13 +116,27 @@ def _replace(files: Files) -> None:
         method = Files.__dict__.get(name)
         if method is not None and callable(original) and not name.startswith("_"):
             places[original] = getattr(files, name)
-    for group in (os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+    places[_posixsubprocess.fork_exec] = _in_folder(files, _posixsubprocess.fork_exec)
+    for group in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
         group.update([places[function] for function in group if function in places])
     for name, module in list(sys.modules.items()):
         if not name.startswith(OURS) and module is not None:
             _rebind(vars(module), module, places)
-    if "shutil" in sys.modules:
-        sys.modules["shutil"]._use_fd_functions = False  # type: ignore[attr-defined]
+
+
+def _in_folder(files: Files, fork_exec: Any) -> Any:
+    """A subprocess can start in a folder that only the script knows."""
+
+    def start(*arguments: Any) -> Any:
+        folder = arguments[4]
+        if folder is not None:
+            try:
+                folder = files.overlay.physical_folder(files.place(folder))
+            except OSError:
+                folder = arguments[4]  # the child says so
+        return fork_exec(*arguments[:4], folder, *arguments[5:])
+
+    return start
 
 
 def _rebind(names: Any, owner: Any, places: dict[Any, Any]) -> None:

@@ -7,26 +7,30 @@ their writes.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
+from nnlint.confirm.child import system
 from nnlint.confirm.child.files import Files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 READ = os.O_RDONLY
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 CHANGE = os.O_RDWR | os.O_CREAT
 
 
-class Native(NamedTuple):
+class Native:
     """A function or class of a module that takes a path."""
 
-    name: str
-    at: int
-    keyword: str
-    flags: int | Callable[[tuple[Any, ...], dict[str, Any]], int]
+    def __init__(self, name: str, at: int, keyword: str, flags: int | Callable[[tuple[Any, ...], dict[str, Any]], int]) -> None:
+        self.name = name
+        self.at = at
+        self.keyword = keyword
+        self.flags = flags
 
 
 def _shared(arguments: tuple[Any, ...], named: dict[str, Any]) -> int:
@@ -154,6 +158,8 @@ def _wrap(owner: Any, name: str, original: Any, native: Native) -> None:
             named = {**named, native.keyword: located(named[native.keyword], flags)}
         return arguments, named
 
+    import functools
+
     replacement: Any
     if isinstance(original, type):
         replacement = _subclass(original, mapped)
@@ -204,10 +210,12 @@ def located(path: Any, flags: int) -> Any:
     name = os.fspath(path)
     try:
         place = _files[0].locate(name, flags)
-    except FileNotFoundError:
-        if not flags:
-            return path  # the function says so in its own words
-        raise
+    except (FileNotFoundError, NotADirectoryError):
+        # The function says so in its own words. What the script has removed is on the lower side still.
+        place = _files[0].place(name)
+        if system.look(place) is None:
+            return path
+        place = _files[0].overlay.files + place
     except OSError as error:
         error.filename = name
         raise
@@ -215,6 +223,8 @@ def located(path: Any, flags: int) -> Any:
 
 
 def _sqlite(module: Any) -> None:
+    import functools
+
     connect = module.connect
 
     @functools.wraps(connect)

@@ -17,11 +17,16 @@ import itertools
 import mmap
 import os
 import stat as modes
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import NoReturn
 
 from nnlint.confirm.child import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+    Found = tuple[int, str, str, os.stat_result | None]
+    """Where a path leads: the side, its canonical path, the path to hand to the system, and what `lstat` says of that."""
 
 GONE = "/dev/null/nnlint-gone"  # no path leads through /dev/null: what lies behind the mark is "not a directory"
 SPECIAL = ("/dev/", "/proc/", "/sys/")
@@ -29,9 +34,6 @@ MAX_LINKS = 40
 MAX_FOLDERS = 4096
 
 MISSING, LOWER, UPPER, FREE = range(4)  # FREE: in the scratch folder or a special file system, as it is
-
-Found = tuple[int, str, str, "os.stat_result | None"]
-"""Where a path leads: the side, its canonical path, the path to hand to the system, and what `lstat` says of that."""
 
 
 def fail(code: int) -> NoReturn:
@@ -117,14 +119,20 @@ class Overlay:
             return known[1], known[2]
         if depth > MAX_LINKS:
             fail(errno.ELOOP)
-        head, _, name = path.rpartition("/")
-        if not path or not (head or name):
-            result = ("", True)
-        else:
-            result = self._step(*self.folder(head, depth), name, depth)
         if len(self.folders) > MAX_FOLDERS:
             self.folders.clear()
-        self.folders[path] = now, *result
+        rest = []
+        result = "", True
+        while path.strip("/"):
+            known = self.folders.get(path)
+            if known is not None and known[0] == now:
+                result = known[1], known[2]
+                break
+            rest.append(path)
+            path = path.rpartition("/")[0]
+        for path in reversed(rest):
+            result = self._step(*result, path.rpartition("/")[2], depth)
+            self.folders[path] = now, *result
         return result
 
     def _step(self, base: str, upper: bool, name: str, depth: int) -> tuple[str, bool]:
@@ -169,6 +177,11 @@ class Overlay:
             path = target if target.startswith("/") else f"{base}/{target}"
         fail(errno.ELOOP)
 
+    def last(self, path: str) -> tuple[Found, bool]:
+        """What is to be made, removed or renamed, the last link not followed, and whether the name asks for a folder with a slash."""
+        name = path.rstrip("/")
+        return self.find(name or "/", follow=False), name != path
+
     def existing(self, path: str, follow: bool = True) -> Found:
         result = self.find(path, follow)
         if result[0] == MISSING:
@@ -201,7 +214,8 @@ class Overlay:
 
     def permit(self, folder: str) -> None:
         """The error of a folder in which the user may not create or remove."""
-        if system.access(folder or "/", os.F_OK) and not system.access(folder or "/", os.W_OK | os.X_OK):
+        lower = folder or "/"
+        if system.is_folder(lower) and not system.access(lower, os.W_OK | os.X_OK):
             fail(errno.EACCES)
 
     def raise_folder(self, folder: str) -> str:
@@ -248,8 +262,10 @@ class Overlay:
         if system.look(path) is None:
             return
         folder, _, name = path.rpartition("/")
-        with suppress(FileExistsError):  # another process has just said so
+        try:
             system.symlink(GONE, f"{self.raise_folder(folder)}/{name}")
+        except FileExistsError:
+            return  # another process has just said so
 
     def seal(self, path: str) -> None:
         """A folder that came new to the upper side shows nothing of a lower one of the same name."""
@@ -330,6 +346,9 @@ class Overlay:
 
     def writing(self, path: str, flags: int) -> str:
         """Where to open a file that is written."""
+        if flags & os.O_CREAT and path.endswith("/"):
+            self.last(path)
+            fail(errno.EISDIR)
         exclusive = flags & (os.O_CREAT | os.O_EXCL) == os.O_CREAT | os.O_EXCL
         found = self.find(path, not exclusive and not flags & os.O_NOFOLLOW)
         side, place, physical, info = found
@@ -356,33 +375,41 @@ class Overlay:
         found = self.existing(path, follow)
         return self.copy_up(found)
 
+    def vacant(self, path: str, folder: bool = False) -> Found:
+        """Nothing is there yet, where something new is to be made."""
+        found, slash = self.last(path)
+        if found[0] != FREE:
+            if found[0] != MISSING:
+                fail(errno.EEXIST)
+            if slash and not folder:
+                fail(errno.ENOENT)
+        return found
+
     def making(self, path: str) -> str:
         """Where to make a new link, pipe or node."""
-        side, place, physical, _ = self.find(path.rstrip("/") or "/", follow=False)
-        if side == FREE:
-            return physical
-        if side != MISSING:
-            fail(errno.EEXIST)
-        return self.room(place)
+        side, place, physical, _ = self.vacant(path)
+        return physical if side == FREE else self.room(place)
 
     def mkdir(self, path: str, mode: int) -> None:
-        side, place, physical, _ = self.find(path.rstrip("/") or "/", follow=False)
+        side, place, physical, _ = self.vacant(path, folder=True)
         if side == FREE:
             system.mkdir(physical, mode)
-        elif side != MISSING:
-            fail(errno.EEXIST)
         else:
             system.mkdir(self.room(place), mode)
             self.seal(place)
 
     def unlink(self, path: str) -> None:
-        found = self.existing(path, follow=False)
+        found, slash = self.last(path)
         side, place, physical, info = found
         if side == FREE:
             system.unlink(physical)
+        elif info is None:
+            fail(errno.ENOENT)
         else:
             if self.is_folder(found):
                 fail(errno.EISDIR)
+            if slash:
+                fail(errno.ENOTDIR)
             self.permit(place.rpartition("/")[0])
             if side == UPPER:
                 system.unlink(physical)
@@ -391,15 +418,19 @@ class Overlay:
             self.changed()
 
     def rmdir(self, path: str) -> None:
-        found = self.existing(path.rstrip("/") or "/", follow=False)
-        side, place, physical, _ = found
+        found, _ = self.last(path)
+        side, place, physical, info = found
         if side == FREE:
             system.rmdir(physical)
             self.changed()
             return
+        if info is None:
+            fail(errno.ENOENT)
         if not self.is_folder(found):
             fail(errno.ENOTDIR)
-        if self.names(place):
+        if path.rstrip("/").endswith("/."):
+            fail(errno.EINVAL)
+        if path.rstrip("/").endswith("/..") or self.names(place):
             fail(errno.ENOTEMPTY)
         self.permit(place.rpartition("/")[0])
         if side == UPPER:
@@ -408,25 +439,28 @@ class Overlay:
         self.changed()
 
     def rename(self, source: str, target: str) -> None:
-        old = self.existing(source.rstrip("/") or "/", follow=False)
-        new = self.find(target.rstrip("/") or "/", follow=False)
+        (old, old_slash), (new, new_slash) = self.last(source), self.last(target)
+        if source.endswith(("/.", "/..")) or target.endswith(("/.", "/..")):
+            fail(errno.EBUSY)
         if old[0] == FREE and new[0] == FREE:
             self._move(old[2], new[2])
             self.reshaped(old, new)
             return
+        if old[3] is None:
+            fail(errno.ENOENT)
+        folder = self.is_folder(old)
+        if not folder and (old_slash or new_slash):
+            fail(errno.ENOTDIR)
+        if new[1].startswith(old[1] + "/"):
+            fail(errno.EINVAL)
+        if old[1].startswith(new[1] + "/"):
+            fail(errno.ENOTEMPTY)
         if old[1] == new[1]:
             return
-        if self.is_folder(old):
-            if new[1].startswith(old[1] + "/"):
-                fail(errno.EINVAL)
-            if new[3] is not None and not self.is_folder(new):
-                fail(errno.ENOTDIR)
-            if new[3] is not None and self.names(new[1]):
-                fail(errno.ENOTEMPTY)
-        elif self.is_folder(new):
-            fail(errno.EISDIR)
-        elif target.endswith("/"):
-            fail(errno.ENOTDIR)
+        if new[3] is not None and folder != self.is_folder(new):
+            fail(errno.ENOTDIR if folder else errno.EISDIR)
+        if folder and new[3] is not None and self.names(new[1]):
+            fail(errno.ENOTEMPTY)
         if old[0] != FREE:
             self.permit(old[1].rpartition("/")[0])
         upper = self.copy_tree(old)
@@ -459,6 +493,7 @@ class Overlay:
 
     def link(self, source: str, target: str, follow: bool) -> None:
         old = self.existing(source, follow)
+        self.vacant(target)
         if self.is_folder(old):
             fail(errno.EPERM)
         place = self.making(target)
@@ -471,11 +506,15 @@ class Overlay:
             duplicate(upper, place)
 
     def chdir(self, path: str) -> None:
+        system.chdir(self.physical_folder(path))
+
+    def physical_folder(self, path: str) -> str:
+        """Where a process goes that enters a folder: to the user's own if there is one."""
         found = self.existing(path)
         if found[0] != FREE and not self.is_folder(found):
             fail(errno.ENOTDIR)
         lower = found[1] or "/"
-        system.chdir(lower if found[0] == UPPER and system.is_folder(lower) else found[2])
+        return lower if found[0] == UPPER and system.is_folder(lower) else found[2]
 
 
 def duplicate(source: str, target: str) -> None:

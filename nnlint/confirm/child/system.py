@@ -6,8 +6,11 @@ import _io
 import os
 import stat as modes
 import sys
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` takes longer to import than the guard has
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 file = _io.FileIO
 file_open = _io.open

@@ -9,13 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from nnlint.confirm.child import system
 from nnlint.confirm.child.files import WRITING
 from nnlint.confirm.child.journal import Journal
 from nnlint.confirm.child.overlay import SPECIAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 # Which arguments of an event are files that it changes, and where the folder descriptors of these stand.
 CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
