@@ -74,7 +74,7 @@ class Source:
     @cached_property
     def relevant(self) -> bool:
         """Whether the text can have anything to do with training a network; cheap and generous."""
-        return self.related or _TRAINING.search(self.text) is not None
+        return self.related or trains(self.text)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -90,6 +90,11 @@ class Source:
     def row(self, place: Place) -> int:
         """The row of `text` at which a place of this source starts."""
         return place.row if self.cells is None or place.cell is None else self.cells.row(place.cell, place.row)
+
+
+def trains(text: str) -> bool:
+    """Whether a text holds a word of training, such as the name of a library for it."""
+    return _TRAINING.search(text) is not None
 
 
 def relate(sources: Sequence[Source]) -> list[Source]:

@@ -81,10 +81,12 @@ def definite(value: External) -> bool:
 
 def mro(cls: ClassVal) -> list[Value]:
     """The class and its bases as Python looks them up: depth first, and what several share after all of these."""
-    found: list[Value] = []
-    _line(cls, found)
-    last = {base.name if isinstance(base, External) else id(base): base for base in reversed(found)}
-    return list(reversed(last.values()))
+    if cls.line is None:
+        found: list[Value] = []
+        _line(cls, found)
+        last = {base.name if isinstance(base, External) else id(base): base for base in reversed(found)}
+        cls.line = list(reversed(last.values()))
+    return cls.line
 
 
 def _line(base: Value, found: list[Value]) -> None:

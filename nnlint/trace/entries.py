@@ -8,20 +8,23 @@ from contextlib import contextmanager
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
-from nnlint.trace import attributes, calls, hooks, modules
+from nnlint.trace import attributes, calls, hooks, modules, statements
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import BudgetSpent, Machine
 from nnlint.trace.story import Story
 from nnlint.trace.values import Bound, ClassVal, FuncVal, Instance, Network, Optimizer, Unknown, Value, birth
 
-TELLING = frozenset(
+_ACTING = frozenset(
     "backward zero_grad manual_backward training_step compute_loss view reshape cross_entropy nll_loss kl_div binary_cross_entropy "
     "binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss CrossEntropyLoss NLLLoss KLDivLoss BCELoss BCEWithLogitsLoss "
-    "MSELoss L1Loss SmoothL1Loss HuberLoss MultiMarginLoss CTCLoss BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d "
-    "InstanceNorm3d SyncBatchNorm".split()
+    "MSELoss L1Loss SmoothL1Loss HuberLoss MultiMarginLoss CTCLoss".split()
 )
+_NORMS = frozenset("BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm".split())
+TELLING = _ACTING | _NORMS
 """A function that names none of these has nothing to tell on its own."""
 _VIEWS = frozenset({"view", "reshape"})
+_BUILTIN = frozenset(name for kind in (dict, list, set, str, tuple) for name in dir(kind))
+"""Methods of what is no network."""
 _CALLED = frozenset({"__getitem__", "__call__", "__iter__", "__next__"})
 """What Python calls for the user: a dataset's items, a transform."""
 
@@ -145,7 +148,7 @@ def _unreached_functions(m: Machine, file: File) -> Iterator[Story]:
     left = [
         value
         for value in (frame.vars.values() if frame is not None else ())
-        if isinstance(value, FuncVal) and value.file is file and isinstance(value.node, r.Function) and value.node.words & TELLING
+        if isinstance(value, FuncVal) and value.file is file and isinstance(value.node, r.Function) and _tells(value.node)
     ]
     for func in sorted((func for func in left if not _reached(m, func)), key=lambda func: _called(m, func)):
         if not _reached(m, func):
@@ -153,6 +156,26 @@ def _unreached_functions(m: Machine, file: File) -> Iterator[Story]:
             with _bounded(story):
                 _try_function(m, func, None)
             yield story
+
+
+def _tells(func: r.Function) -> bool:
+    """Whether a function has something to tell on its own; of layers that it only builds there is nothing to tell."""
+    return bool(func.words & _ACTING) or (bool(func.words & _NORMS) and _applies(func))
+
+
+def _applies(func: r.Function) -> bool:
+    """Whether something that the function holds may be applied to data: it calls more than what its module names."""
+    names = frozenset().union(*(part.locals for part in statements.walk(func) if isinstance(part, r.Function)))
+    for part in statements.walk(func.body):
+        if isinstance(part, r.Call):
+            callee = part.func
+            if isinstance(callee, r.Attr) and callee.name in _BUILTIN:
+                continue
+            while isinstance(callee, r.Attr):
+                callee = callee.value
+            if not isinstance(callee, r.Name) or callee.id in names:
+                return True
+    return False
 
 
 def _open() -> Args:

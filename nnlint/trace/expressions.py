@@ -10,7 +10,7 @@ from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.trace import attributes, calls, iteration, networks, statements, tensors
 from nnlint.trace.arguments import Args
-from nnlint.trace.machine import ABSENT, Frame, Machine, joined
+from nnlint.trace.machine import ABSENT, BudgetSpent, Frame, Machine, joined
 from nnlint.trace.size import Size
 from nnlint.trace.values import (
     FALSE,
@@ -48,7 +48,9 @@ def site_of(node: r.Node, frame: Frame) -> Site:
 
 
 def evaluate(m: Machine, node: r.Expr, frame: Frame) -> Value:
-    m.spend()
+    m.steps -= 1  # as `spend`; a call for each record would be a tenth of the run
+    if m.steps < 0:
+        raise BudgetSpent
     return _EVALUATE[type(node)](m, node, frame)
 
 
@@ -80,8 +82,10 @@ def _const(m: Machine, node: r.Const, frame: Frame) -> Value:
 
 
 def _attr(m: Machine, node: r.Attr, frame: Frame) -> Value:
-    value = evaluate(m, node.value, frame)
+    value = m.settle(evaluate(m, node.value, frame))
     site = site_of(node, frame)
+    if type(value) is not Choice:
+        return m.settle(attributes.get(m, value, node.name, site))
     return m.spread(value, lambda part: m.settle(attributes.get(m, part, node.name, site)))
 
 
@@ -91,6 +95,8 @@ def _call(m: Machine, node: r.Call, frame: Frame) -> Value:
         return calls.super_of(m, node, frame)
     func = evaluate(m, node.func, frame)
     args = arguments(m, node.args, frame)
+    if type(func) is not Choice:
+        return _called(m, func, args, site, node)
     if isinstance(func, Choice) and any(isinstance(part, Network) and part.loss is None for _, part in func.alternatives):
         return m.each(func, site, lambda part: _one_of_networks(m, part, args, site))
     return m.each(func, site, lambda part: _called(m, part, args, site, node))

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Release, Scope, Story, exits
-from nnlint.trace.values import Facts, conjunction
+from nnlint.trace.values import Facts
 
 S = TypeVar("S", bound=Hashable)
 MAX_STATES = 192
@@ -122,12 +122,11 @@ class Walk(Generic[S]):
     def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         out: set[Path[S]] = set()
         for facts, arm in item.arms:
-            inside: set[Path[S]] = set()
-            for state, known in paths:
-                merged = conjunction(tuple(known), facts)
-                if merged is not None:
-                    kept = known | frozenset(fact for fact in facts if fact[0] in self.tracked)
-                    inside.add((state, kept))
+            against = frozenset((key, not decided) for key, decided in facts)
+            if not against.isdisjoint(facts):
+                continue
+            new = frozenset(fact for fact in facts if fact[0] in self.tracked)
+            inside = {(state, known | new) for state, known in paths if against.isdisjoint(known)}
             falls, inner = self._block(arm, inside)
             for kind, ended in inner.items():
                 left.setdefault(kind, set()).update(ended)

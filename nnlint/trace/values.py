@@ -160,9 +160,10 @@ class Partial(Value):
 
 
 class ClassVal(Value):
-    """A class of the project, with its bases in order; a base is a `ClassVal`, an `External`, or unknown."""
+    """A class of the project, with its bases in order; a base is a `ClassVal`, an `External`, or unknown. `line` is kept by
+    `attributes.mro`."""
 
-    __slots__ = ("attrs", "bases", "file", "frame", "node")
+    __slots__ = ("attrs", "bases", "file", "frame", "line", "node")
 
     def __init__(self, node: r.Class, file: File, frame: Frame, bases: tuple[Value, ...]) -> None:
         self.node = node
@@ -170,6 +171,7 @@ class ClassVal(Value):
         self.frame = frame
         self.bases = bases
         self.attrs: dict[str, Value] = {}
+        self.line: Union[list[Value], None] = None
 
     @property
     def name(self) -> str:
@@ -523,13 +525,13 @@ def same(left: Value, right: Value) -> bool:
     """Whether two values are known to be equal."""
     if left is right:
         return True
-    if isinstance(left, (Obj, Tensor)) or isinstance(right, (Obj, Tensor)):
+    if type(left) is not type(right) or isinstance(left, (Obj, Tensor, Choice)):
         return False
     if isinstance(left, FuncVal) and isinstance(right, FuncVal):
         return left.node is right.node and left.frame is right.frame
     if isinstance(left, Bound) and isinstance(right, Bound):
         return left.receiver is right.receiver and left.func == right.func
-    return type(left) is type(right) and not isinstance(left, (Choice, Bound, FuncVal)) and key_of(left) == key_of(right)
+    return key_of(left) == key_of(right)
 
 
 MAX_ALTERNATIVES = 5
