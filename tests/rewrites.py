@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import dis
 import itertools
-import re
 import types
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple, Union, cast
+from typing import Literal, NamedTuple, cast
 
 import libcst as cst
-from libcst.metadata import Assignment, BaseAssignment, ClassScope, ComprehensionScope, GlobalScope, MetadataWrapper, Scope, ScopeProvider
+from libcst.metadata import Assignment, ClassScope, ComprehensionScope, GlobalScope, Scope
+from members import rename_members
+from units import (
+    ImportStatement,
+    NotApplicable,
+    Sources,
+    Statement,
+    Swap,
+    Unit,
+    dotted,
+    fresh,
+    project,
+    refuse_namespaces,
+    shared,
+    unit,
+    written,
+)
 
-Sources = dict[str, str]
 Rewrite = Callable[[Sources], Sources]
-Statement = Union[cst.SimpleStatementLine, cst.BaseCompoundStatement]
-ImportStatement = Union[cst.Import, cst.ImportFrom]
 
 MODULES = set(
     "torch torch.nn torch.nn.functional torch.nn.init torch.nn.utils torch.nn.utils.rnn torch.nn.utils.parametrizations torch.optim "
@@ -26,210 +38,6 @@ MODULES = set(
 )
 # Calls in a constant that neither draw random numbers nor depend on when they are made.
 PURE = set("torch.device torch.cuda.is_available math.sqrt math.log range len tuple list dict set".split())
-# With one of these, a name may be looked up by its spelling; with the latter, the names of a scope are data.
-REFLECTION = set("getattr vars __dict__ __name__ __qualname__".split())
-NAMESPACES = set("globals locals exec eval __main__".split())
-
-
-class NotApplicable(Exception):
-    """Why a rewrite cannot be done on a program."""
-
-
-class Words(cst.CSTVisitor):
-    """What a file says, and where: under which top-level statement, in a body that runs later, among the bases of a class."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-        self.attributes: set[str] = set()
-        self.keywords: set[str] = set()
-        self.strings: set[str] = set()
-        self.annotations: set[str] = set()
-        self.declared: set[str] = set()
-        self.variables: list[cst.Name] = []
-        self.imports: list[ImportStatement] = []
-        self.double_starred = False
-        self.parent: dict[cst.CSTNode, cst.Attribute] = {}
-        self.stored: set[cst.CSTNode] = set()
-        self.top_of: dict[cst.CSTNode, int] = {}
-        self.later: set[cst.CSTNode] = set()
-        self.based: set[cst.CSTNode] = set()
-        self._top = -1
-        self._stack: list[cst.CSTNode] = []
-        self._bodies, self._bases, self._annotations, self._imports = 0, 0, 0, 0
-
-    def on_visit(self, node: cst.CSTNode) -> bool:
-        self._top += len(self._stack) == 1 and isinstance(node, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
-        self._count(node, 1)
-        self.top_of[node] = self._top
-        if self._bodies:
-            self.later.add(node)
-        if self._bases:
-            self.based.add(node)
-        self._stack.append(node)
-        return super().on_visit(node)
-
-    def on_leave(self, original_node: cst.CSTNode) -> None:
-        self._stack.pop()
-        self._count(original_node, -1)
-        super().on_leave(original_node)
-
-    def _count(self, node: cst.CSTNode, by: int) -> None:
-        up = self._stack[-1] if self._stack else None
-        if isinstance(up, (cst.FunctionDef, cst.Lambda)) and up.body is node:
-            self._bodies += by
-        if isinstance(up, cst.ClassDef) and isinstance(node, cst.Arg):
-            self._bases += by
-        if isinstance(node, cst.Annotation):
-            self._annotations += by
-        if isinstance(node, (cst.Import, cst.ImportFrom)):
-            self._imports += by
-
-    def visit_Name(self, node: cst.Name) -> None:
-        up = self._stack[-2]
-        if not (isinstance(up, cst.Attribute) and up.attr is node):
-            self.names.add(node.value)
-            if not self._imports and not isinstance(up, cst.NameItem) and not (isinstance(up, cst.Arg) and up.keyword is node):
-                self.variables.append(node)
-
-    def visit_Attribute(self, node: cst.Attribute) -> None:
-        self.attributes.add(node.attr.value)
-        self.parent[node.value] = node
-
-    def visit_AssignTarget(self, node: cst.AssignTarget) -> None:
-        self.stored.add(node.target)
-
-    def visit_Arg(self, node: cst.Arg) -> None:
-        if node.keyword is not None:
-            self.keywords.add(node.keyword.value)
-        self.double_starred |= node.star == "**"
-
-    def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        value = node.evaluated_value
-        if isinstance(value, str):
-            # A name, or the name that argparse makes of an option.
-            self.strings.add(value.lstrip("-").replace("-", "_"))
-            if self._annotations:
-                self.annotations.update(re.findall(r"\w+", value))
-
-    def visit_Import(self, node: cst.Import) -> None:
-        self.imports.append(node)
-
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
-        self.imports.append(node)
-
-    def visit_NameItem(self, node: cst.NameItem) -> None:
-        self.declared.add(node.name.value)
-
-
-class Unit:
-    """One file: its tree, its words, and its scopes with what each binds."""
-
-    def __init__(self, text: str) -> None:
-        self.module = cst.parse_module(text)
-        self.words = Words()
-        self.module.visit(self.words)
-        self.scope_of = MetadataWrapper(self.module, unsafe_skip_copy=True).resolve(ScopeProvider)
-        self.bound: dict[Scope, dict[str, list[BaseAssignment]]] = {}
-        for scope in self.scope_of.values():
-            if scope is not None and scope not in self.bound:
-                names = self.bound[scope] = defaultdict(list)
-                for assignment in scope.assignments:
-                    names[assignment.name.split(".")[0]].append(assignment)  # `import a.b` binds `a`
-        self.globals = next(scope for scope in self.bound if isinstance(scope, GlobalScope))
-        writes = {written(assignment) for names in self.bound.values() for found in names.values() for assignment in found}
-        self._uses: dict[tuple[Scope, str], list[cst.Name]] = defaultdict(list)
-        for node in self.words.variables:
-            holder = self.holder(self.scope_of.get(node), node.value)
-            if holder is not None and node not in writes:
-                self._uses[holder, node.value].append(node)
-
-    def holder(self, scope: Scope | None, name: str) -> Scope | None:
-        """The scope that binds a name. (libcst's own answer takes an outer one where the binding comes later in the text.)"""
-        start = scope
-        while scope is not None and (name not in self.bound[scope] or (isinstance(scope, ClassScope) and scope is not start)):
-            scope = None if scope is self.globals else scope.parent
-        return scope
-
-    @property
-    def tops(self) -> Sequence[Statement]:
-        return self.module.body
-
-    def uses(self, scope: Scope, name: str) -> list[cst.Name]:
-        """Where a binding is read."""
-        return self._uses.get((scope, name), [])
-
-
-@lru_cache(maxsize=16)
-def unit(text: str) -> Unit:
-    return Unit(text)
-
-
-def dotted(node: cst.CSTNode | None) -> str:
-    """`a.b.c`, or nothing."""
-    if isinstance(node, cst.Attribute):
-        head = dotted(node.value)
-        return head and f"{head}.{node.attr.value}"
-    return node.value if isinstance(node, cst.Name) else ""
-
-
-def written(assignment: BaseAssignment) -> cst.Name | None:
-    """The name at which a binding is made; None for an import."""
-    node = assignment.node if isinstance(assignment, Assignment) else None
-    if isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Param)):
-        return node.name
-    return node if isinstance(node, cst.Name) else None
-
-
-class Swap(cst.CSTTransformer):
-    """Puts other nodes in the place of some."""
-
-    def __init__(self, new: dict[cst.CSTNode, cst.BaseExpression]) -> None:
-        super().__init__()
-        self.new = new
-
-    def on_leave(self, original_node: cst.CSTNode, updated_node: cst.CSTNode) -> cst.CSTNode:  # type: ignore[override]
-        return self.new.get(original_node) or cast(cst.CSTNode, super().on_leave(original_node, updated_node))
-
-
-def fresh(units: Iterable[Unit], stem: str) -> Iterator[str]:
-    """Names that a program does not use yet."""
-    used = set[str]().union(*(each.words.names for each in units))
-    while any(re.fullmatch(rf"{stem}\d+", word) for word in used):
-        stem += "_"
-    return (f"{stem}{number}" for number in itertools.count(1))
-
-
-def project(sources: Collection[str]) -> set[str]:
-    """The top-level names that are the program's own."""
-    return {part for key in sources for part in (*PurePosixPath(key).parent.parts, PurePosixPath(key).stem)}
-
-
-def shared(units: dict[str, Unit], key: str) -> Callable[[str], bool]:
-    """Whether another file (or a star, or a string) may name a global of this one."""
-    own = project(units)
-    names: set[str] = set()
-    for other, each in units.items():
-        names |= each.words.annotations
-        if (each.words.names | each.words.attributes) & REFLECTION:
-            names |= each.words.strings
-        if other == key:
-            continue
-        names |= each.words.attributes
-        for statement in each.words.imports:
-            inside = isinstance(statement, cst.ImportFrom) and (statement.relative or dotted(statement.module).split(".")[0] in own)
-            if not inside:
-                continue
-            if isinstance(statement.names, cst.ImportStar):
-                return lambda name: True
-            names |= {dotted(alias.name) for alias in statement.names}
-    return names.__contains__
-
-
-def refuse_namespaces(units: Iterable[Unit]) -> None:
-    for each in units:
-        for word in each.words.names & NAMESPACES:
-            raise NotApplicable(f"the program uses `{word}`")
 
 
 # 1. Other names
@@ -274,21 +82,30 @@ def _renamed(each: Unit, names: Iterator[str], kept: Callable[[str], bool], keyw
     return each.module.visit(Swap(new)).code
 
 
-def alike(old: types.CodeType, new: types.CodeType, globals: dict[str, str]) -> bool:
-    """Whether two codes differ in nothing but the names of locals, and of globals one to one: the proof that `rename` kept all scopes."""
+def alike(old: types.CodeType, new: types.CodeType, globals: dict[str, str], members: dict[str, str]) -> bool:
+    """Whether two codes differ in nothing but the names of locals, and of globals and members one to one: all scopes stayed."""
     pairs = list(itertools.zip_longest(dis.get_instructions(old), dis.get_instructions(new)))
     if any(a is None or b is None or a.opname != b.opname for a, b in pairs):
         return False
     stored = {a.argval for a, _ in pairs if a.opname == "STORE_NAME"} if old.co_name != "<module>" else set()
     for a, b in pairs:
         if isinstance(a.argval, types.CodeType):
-            if not isinstance(b.argval, types.CodeType) or not alike(a.argval, b.argval, globals):
+            if not isinstance(b.argval, types.CodeType) or not alike(a.argval, b.argval, globals, members):
                 return False
-        elif a.opname.endswith(("_GLOBAL", "_NAME")) and a.opname != "IMPORT_NAME" and a.argval not in stored:
-            if globals.setdefault(a.argval, b.argval) != b.argval:
+        elif a.opname.startswith("IMPORT_"):
+            if a.argval != b.argval:
                 return False
-        elif (a.opcode in dis.hasname or a.opcode in dis.hasconst) and not isinstance(a.argval, str) and a.argval != b.argval:
-            return False
+        elif a.opname.endswith(("_GLOBAL", "_NAME")):
+            known = members if a.argval in stored else globals
+            if (known is globals or a.argval != b.argval) and known.setdefault(a.argval, b.argval) != b.argval:
+                return False
+        elif a.opcode in dis.hasname:
+            if a.argval != b.argval and members.setdefault(a.argval, b.argval) != b.argval:
+                return False
+        elif a.opcode in dis.hasconst and not isinstance(a.argval, str):  # a string may be the name of a function
+            words = isinstance(a.argval, tuple) and all(isinstance(word, str) for word in a.argval)
+            if a.argval != b.argval and not (words and a.opname in ("KW_NAMES", "LOAD_CONST") and len(a.argval) == len(b.argval)):
+                return False
     return True
 
 
@@ -448,11 +265,15 @@ class _Imports(Swap):
 # 3. The script in a function
 
 
-def only(sources: Sources) -> tuple[str, Unit]:
-    if len(sources) != 1:
-        raise NotApplicable("the program has several files")
-    ((key, text),) = sources.items()
-    return key, unit(text)
+def script_of(sources: Sources) -> tuple[str, Unit]:
+    """The file that is run."""
+    key = "train.py" if "train.py" in sources else next(iter(sources))
+    for other, text in sources.items():
+        for statement in unit(text).words.imports if other != key else ():
+            module = dotted(statement.module) if isinstance(statement, cst.ImportFrom) else dotted(statement.names[0].name)
+            if module.split(".")[0] == PurePosixPath(key).stem:
+                raise NotApplicable("the script is imported by another file")
+    return key, unit(sources[key])
 
 
 def names_at(each: Unit) -> dict[int, set[str]]:
@@ -479,6 +300,13 @@ def reads_at(each: Unit) -> dict[int, dict[str, bool]]:
 
 def is_import(statement: Statement) -> bool:
     return isinstance(statement, cst.SimpleStatementLine) and all(isinstance(s, (cst.Import, cst.ImportFrom)) for s in statement.body)
+
+
+def _own(statement: cst.CSTNode, own: set[str]) -> bool:
+    """Whether a file of the program is imported."""
+    if isinstance(statement, cst.ImportFrom):
+        return bool(statement.relative) or dotted(statement.module).split(".")[0] in own
+    return isinstance(statement, cst.Import) and any(dotted(alias.name).split(".")[0] in own for alias in statement.names)
 
 
 def is_docstring(statement: Statement) -> bool:
@@ -527,11 +355,14 @@ def is_constant(each: Unit, statement: Statement, names: set[str]) -> bool:
 
 def wrap(sources: Sources) -> Sources:
     """What the script does at its top level is done in a function, called under the usual guard."""
-    key, each = only(sources)
+    key, each = script_of(sources)
     refuse_namespaces([each])
     made, read = names_at(each), reads_at(each)
-    inside = set()
+    inside: set[int] = set()
+    own = project(sources)
     for at, statement in enumerate(each.tops):
+        if isinstance(statement, cst.SimpleStatementLine) and any(_own(small, own) for small in statement.body):
+            inside.clear()  # what comes before may be what makes the import work
         if is_import(statement) or is_docstring(statement) or isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
             continue
         if not is_constant(each, statement, made[at]):
@@ -566,7 +397,7 @@ def wrap(sources: Sources) -> Sources:
     tops = [statement for at, statement in enumerate(each.tops) if at not in inside]
     tops.append(script_function.with_changes(body=cst.IndentedBlock(body), leading_lines=[cst.EmptyLine(), cst.EmptyLine()]))
     tops.append(cst.parse_statement(f'if __name__ == "__main__":\n    {name}()\n'))
-    return {key: each.module.with_changes(body=tops).code}
+    return {**sources, key: each.module.with_changes(body=tops).code}
 
 
 def is_annotated(statement: Statement, names: Sequence[str]) -> bool:
@@ -585,14 +416,14 @@ def _unguarded(statement: Statement) -> list[Statement]:
 
 def move(package: bool, sources: Sources) -> Sources:
     """The network classes, and what they need, are imported: from the module beside, or from a package that re-exports them."""
-    key, each = only(sources)
+    key, each = script_of(sources)
     refuse_namespaces([each])
     made, read = names_at(each), reads_at(each)
     of_name = {name: at for at in made for name in made[at] if len(each.bound[each.globals][name]) == 1}
     imports = {at for at, statement in enumerate(each.tops) if is_import(statement)}
     networks = _networks(each, of_name)
     if not networks:
-        raise NotApplicable("the program has no class of a network")
+        raise NotApplicable("the script has no class of a network")
     chosen: set[int] = set()
     for network in networks:
         chosen |= _closure(each, network, of_name, made, read, imports)
@@ -605,14 +436,14 @@ def move(package: bool, sources: Sources) -> Sources:
     header = [at for at in imports if made[at] & needed or "import *" in each.module.code_for_node(each.tops[at]) or _future(each.tops[at])]
     other = each.module.with_changes(header=[], footer=[], body=[each.tops[at] for at in sorted({*header, *chosen})])
     start = next(at for at, statement in enumerate(each.tops) if not (is_import(statement) or is_docstring(statement)))
-    used = each.words.names | {PurePosixPath(key).stem}
+    used = each.words.names | project(sources)
     stem = next(stem for stem in ("parts", "pieces", "shapes_") if stem not in used)
     back = cst.parse_statement(f"from {stem} import {', '.join(names)}")
     first = [each.tops[at] for at in rest if at < start]
     script = each.module.with_changes(body=[*first, back, *(each.tops[at] for at in rest if at >= start)])
     if not package:
-        return {key: script.code, f"{stem}.py": other.code}
-    return {key: script.code, f"{stem}/__init__.py": f"from .inner import {', '.join(names)}\n", f"{stem}/inner.py": other.code}
+        return {**sources, key: script.code, f"{stem}.py": other.code}
+    return {**sources, key: script.code, f"{stem}/__init__.py": f"from .inner import {', '.join(names)}\n", f"{stem}/inner.py": other.code}
 
 
 def _future(statement: Statement) -> bool:
@@ -653,6 +484,7 @@ def _closure(
 
 REWRITES: dict[str, Rewrite] = {
     "names": rename,
+    "members": rename_members,
     "imports-alias": partial(restyle, "alias"),
     "imports-direct": partial(restyle, "direct"),
     "imports-dotted": partial(restyle, "dotted"),
