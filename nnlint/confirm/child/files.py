@@ -145,7 +145,7 @@ class Files:
 
     def place(self, path: Path, dir_fd: int | None = None) -> str:
         """The absolute path that is meant."""
-        return self.overlay.absolute(os.fsdecode(path), dir_fd)
+        return self.overlay.absolute(path if type(path) is str else os.fsdecode(path), dir_fd)
 
     # Opening
 

@@ -19,6 +19,7 @@ time and room for large ones. Windows is not covered.
 from __future__ import annotations
 
 import _posixsubprocess
+import errno
 import os
 import sys
 
@@ -33,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Protection", "environment", "install", "lines", "torch_imported"]
+__all__ = ["Protection", "environment", "install", "lines", "refused", "torch_imported"]
 
 RESTRICTED = "NNLINT_RESTRICTED"
 HEAP_TYPE = 1 << 9  # a class whose attributes can be set
@@ -67,6 +68,15 @@ _protection: list[Protection] = []
 torch_imported = natives.torch_imported
 
 
+def refused(error: BaseException | None) -> bool:
+    """The kernel's refusal may have caused this error: of native code it is all that can be seen."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EXDEV)) or os.strerror(errno.EACCES) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _limits(version: int) -> str:
     written = "What Python code writes goes to a scratch folder"
     if not version:
@@ -95,6 +105,9 @@ def _replace(files: Files) -> None:
 
     class FileIO(system.file, metaclass=Kind):  # type: ignore[metaclass]
         """`io.FileIO` of a path in the merged view."""
+
+        __module__ = "_io"
+        __qualname__ = "FileIO"
 
         def __init__(self, file: Any, mode: str = "r", closefd: bool = True, opener: Any = None) -> None:
             if isinstance(file, int):

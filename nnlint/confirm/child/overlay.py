@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 GONE = "/dev/null/nnlint-gone"  # no path leads through /dev/null: what lies behind the mark is "not a directory"
 SPECIAL = ("/dev/", "/proc/", "/sys/")
+UNNAMED = getattr(os, "O_TMPFILE", 0)  # of Linux: a file without a name in a folder
 MAX_LINKS = 40
 MAX_FOLDERS = 4096
 
@@ -45,6 +46,7 @@ class Overlay:
         self.root = os.path.realpath(scratch)
         self.files = self.root + "/files"
         self.inside = self.root + "/"
+        self.outside = (*SPECIAL, self.inside)
         self.numbers = itertools.count()
         for folder in (self.root, self.files, self.root + "/work", self.root + "/tmp"):
             if not os.path.isdir(folder):
@@ -109,7 +111,7 @@ class Overlay:
             return FREE, path, path, None
 
     def is_free(self, path: str) -> bool:
-        return path.startswith((*SPECIAL, self.inside)) or path == self.root
+        return path.startswith(self.outside) or path == self.root
 
     def folder(self, path: str, depth: int = 0) -> tuple[str, bool]:
         """The canonical path of a folder, and whether it is on the upper side."""
@@ -361,7 +363,7 @@ class Overlay:
         if exclusive:
             fail(errno.EEXIST)
         if self.is_folder(found):
-            if flags & os.O_TMPFILE == os.O_TMPFILE:
+            if UNNAMED and flags & UNNAMED == UNNAMED:
                 return self.raise_folder(place)
             fail(errno.EISDIR)
         if side == UPPER or info is None:
