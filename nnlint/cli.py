@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nnlint.lint import Result
     from nnlint.settings import Table, Threshold
 
-RULES, FILES, OUTPUT, OTHER = "Rule selection", "File selection", "Output", "Miscellaneous"
+RULES, FILES, OUTPUT, RUNTIME, OTHER = "Rule selection", "File selection", "Output", "Runtime mode", "Miscellaneous"
 THRESHOLDS = ("error", "warning", "note", "never")
 EPILOG = """\
 Exit codes: 0 nothing at or above --fail-on; 1 something; 2 the run is broken: a bad option or configuration, an unknown rule, a file
@@ -45,7 +45,7 @@ class Command(click.Command):
     """A command whose help shows its options by group."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (RULES, FILES, OUTPUT, OTHER)}
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (RULES, FILES, OUTPUT, RUNTIME, OTHER)}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
@@ -92,14 +92,24 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_choice(OUTPUT, "--color", values=["auto", "always", "never"], help="Colours (default: auto, which heeds NO_COLOR and FORCE_COLOR).")
 @_choice(OUTPUT, "--fail-on", values=THRESHOLDS, help="The lowest severity that makes the exit code 1 (default: warning).")
 @_option(OUTPUT, "-e", "--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
+@_option(RUNTIME, "--runtime", is_flag=True, help="Run the script under a probe and settle each finding; its arguments follow after --.")
+@_option(RUNTIME, "-m", "--module", metavar="MODULE", help="Run a module instead of a script.")
+@_option(RUNTIME, "--device", metavar="DEVICE", default="auto", help="cpu, cuda, cuda:N, mps: what the script leaves to choice.")
+@_option(RUNTIME, "--steps", type=click.IntRange(1), default=20, metavar="N", help="Optimizer steps to watch (default: 20).")
+@_option(RUNTIME, "--timeout", type=click.FloatRange(1), default=300.0, metavar="S", help="Seconds after which it ends (default: 300).")
+@_option(RUNTIME, "--nproc-per-node", type=click.IntRange(1), default=1, metavar="N", help="Run N ranks with torchrun.")
+@_option(RUNTIME, "--show-output", is_flag=True, help="Let the script print.")
+@_option(RUNTIME, "--report", metavar="FILE.json", help="Write the whole run there.")
 @_option(OTHER, "--explain", metavar="RULE", help="Show the page of a rule, given by its code or name.")
 @_option(OTHER, "--list-rules", is_flag=True, help="List all rules (also with --format json).")
 @_option(OTHER, "--show-settings", is_flag=True, help="Show the settings in force, and why each rule runs or does not.")
 @click.version_option(__version__, "-V", "--version", prog_name="nnlint", message="%(prog)s %(version)s")
-def command(paths: tuple[str, ...], **options: Any) -> int:
+@click.pass_context
+def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -> int:
     """Find the silent mistakes in code that trains neural networks with PyTorch.
 
-    PATHS are files, folders and notebooks; - is standard input. Default: the current folder.
+    PATHS are files, folders and notebooks; - is standard input. Default: the current folder. With --runtime: one script, which is RUN,
+    and what it is to be given after --.
     """
     colour = _colour(options["color"], bool(options["output"]))
     if options["explain"]:
@@ -110,6 +120,10 @@ def command(paths: tuple[str, ...], **options: Any) -> int:
         return 0
     from nnlint.stack import deep
 
+    if options["runtime"]:
+        return _confirm(paths, options, tuple(context.obj or ()), colour)
+    if options["module"] or options["report"]:
+        raise Trouble("`-m` and `--report` need `--runtime`")
     return deep(lambda: _lint(paths or (".",), options, colour))
 
 
@@ -146,13 +160,57 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
     return 0 if options["exit_zero"] and not result.broken else _exit_code(result, settings.fail_on)
 
 
+def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...], colour: bool) -> int:
+    """Lint, run the script, and settle each finding."""
+    from nnlint.confirm.project import find
+    from nnlint.confirm.session import Options, confirm
+    from nnlint.output import FOR_PEOPLE, render
+    from nnlint.output.runtime import Live, document, report
+    from nnlint.registry import catalogue
+    from nnlint.settings import settle
+
+    if len(paths) + bool(options["module"]) != 1:
+        raise Trouble("`--runtime` runs one script (or one module with `-m`); what it is to be given follows after `--`")
+    script = find(options["module"] or paths[0], as_module=bool(options["module"]))
+    rules = catalogue()
+    settings = settle([str(script.path)], _flags(options), force_exclude=False, gitignore=not options["no_respect_gitignore"])
+    wishes = Options(
+        args=args,
+        steps=options["steps"],
+        timeout=options["timeout"],
+        device=options["device"],
+        ranks=options["nproc_per_node"],
+        show_output=options["show_output"],
+    )
+    live = Live(options["steps"], quiet=options["quiet"])
+    if not options["quiet"]:
+        click.echo(f"nnlint: running {' '.join([script.module or script.path.name, *args])} in a child process", err=True)
+    try:
+        done = confirm(script, wishes, settings, rules, tell=live.heard)
+    finally:
+        live.close()
+    people = options["format_"] in FOR_PEOPLE
+    text = render(options["format_"], done.result, quiet=options["quiet"])
+    _write(text + (report(done) if people and not options["quiet"] else ""), options["output"], colour)
+    if options["report"]:
+        import json
+
+        _write(json.dumps(document(done, __version__), indent=2) + "\n", options["report"], colour=False)
+    if not done.started:
+        click.echo(f"nnlint: the script could not be run: {done.outcome.ended.error}", err=True)
+        return 2
+    return 0 if options["exit_zero"] and not done.result.broken else _exit_code(done.result, settings.fail_on)
+
+
 def _exit_code(result: Result, fail_on: Threshold) -> int:
     """Never clean when something was not looked at."""
     from nnlint.findings import Severity
+    from nnlint.verdict import Ruling
 
     if result.broken:
         return 2
-    return int(fail_on != "never" and any(finding.severity.rank >= Severity(fail_on).rank for finding in result.findings))
+    counted = [finding for finding in result.findings if finding.runtime is None or finding.runtime.ruling is not Ruling.REFUTED]
+    return int(fail_on != "never" and any(finding.severity.rank >= Severity(fail_on).rank for finding in counted))
 
 
 def _flags(options: dict[str, Any]) -> Table:
@@ -216,11 +274,20 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(_run(args))
 
 
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words for nnlint, and those for the script that it is to run."""
+    if "--" not in words or "--runtime" not in words[: words.index("--")]:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
 def _run(args: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # file names and source texts hold what not every terminal can show
+    words, script = _split(sys.argv[1:] if args is None else list(args))
     try:
-        code = command.main(args, prog_name="nnlint", standalone_mode=False)
+        code = command.main(words, prog_name="nnlint", standalone_mode=False, obj=script)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:

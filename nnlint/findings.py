@@ -7,6 +7,8 @@ from typing import Union
 
 import msgspec
 
+from nnlint.verdict import Verdict
+
 
 class Severity(str, Enum):
     """Ordered: `Severity.NOTE.rank < Severity.WARNING.rank < Severity.ERROR.rank`."""
@@ -81,6 +83,7 @@ class Finding(msgspec.Struct, frozen=True):
     help: str
     place: Place
     trace: tuple[Step, ...] = ()
+    runtime: Union[Verdict, None] = None
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -80,11 +80,19 @@ def _lint(sources: list[Source], failures: list[Failure], settings: Settings, ca
         result.findings += here
     shown = [finding for finding in result.findings if settings.suspected or finding.confidence is not Confidence.SUSPECTED]
     result.hidden = len(result.findings) - len(shown)
-    result.findings = sorted(shown, key=_order)
+    result.findings = sorted(shown, key=order)
     return result
 
 
-def _order(finding: Finding) -> tuple[str, int, int, int, str, str]:
+def admitted(finding: Finding, result: Result, settings: Settings, catalogue: Catalogue) -> bool:
+    """Whether neither the configuration nor a comment suppresses a finding that was made later."""
+    name = finding.place.filename
+    if finding.code in _ignored(name, settings, catalogue):
+        return False
+    return name not in result.sources or bool(suppress(result.sources[name], [finding], frozenset(), catalogue))
+
+
+def order(finding: Finding) -> tuple[str, int, int, int, str, str]:
     place = finding.place
     return place.filename, place.cell or 0, place.row, place.column, finding.code, finding.message
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
-from nnlint.findings import Report, Severity
+from nnlint.findings import Confidence, Finding, Place, Report, Severity, Step
+from nnlint.verdict import Verdict, inconclusive
 
 if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
     from nnlint.trace.story import Story
 
 
@@ -35,3 +37,15 @@ class Rule(ABC):
     @abstractmethod
     def check(self, story: Story) -> Iterator[Report]:
         """Yield a report for each instance of the defect in one story."""
+
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        """What a run says of one of the rule's findings."""
+        return inconclusive(f"a run does not settle {self.name()}")
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        """Instances of the defect that a run has shown, whether or not the program showed them."""
+        return iter(())
+
+    def observed(self, place: Place, message: str, help: str, verdict: Verdict, trace: tuple[Step, ...] = ()) -> Finding:
+        """A finding that rests on a run."""
+        return Finding(self.code, self.name(), self.severity, Confidence.OBSERVED, message, help, place, trace, verdict)

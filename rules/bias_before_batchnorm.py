@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
 from nnlint.knowledge.schema import Kind
 from nnlint.rule import Rule
 from nnlint.trace.story import Mode, Normalised, Story
 from nnlint.trace.values import Const, Network, Tensor, TupleVal, Value
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import BiasSeen
 
 
 class BiasBeforeBatchnorm(Rule):
@@ -72,6 +78,26 @@ class BiasBeforeBatchnorm(Rule):
                 help="pass `bias=False`",
                 trace=(Remark(layer.site, "this layer adds a bias"), Remark(event.site, f"this `{norm}` subtracts it again")),
             )
+
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = [bias for bias in evidence.biases if evidence.at(finding.place, bias.made)]
+        if not seen:
+            return not_reached("no network with this layer was trained, or its bias could not be measured")
+        idle = [bias for bias in seen if bias.ratio < _IDLE]
+        if len(idle) == len(seen):
+            return _useless(idle)
+        active = [bias for bias in seen if bias.ratio > 100 * _IDLE]
+        if active:
+            bias = active[0]
+            return refuted(f"noise in the bias of `{bias.layer}` changes the output: {bias.ratio:.1e} of what the weights do", bias.device)
+        return inconclusive(f"noise in the bias changes the output a little: {seen[0].ratio:.1e} of what the weights do", seen[0].device)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for bias in evidence.biases:
+            place = evidence.place(bias.made)
+            if place is not None and bias.ratio < _IDLE and bias.norms:
+                message = f"the bias of `{bias.layer}` is without effect: {bias.parameters} spurious parameters"
+                yield self.observed(place, message, "pass `bias=False`", _useless([bias]))
 
 
 def _maker(tensor: Tensor, norm: Network) -> Network | None:
@@ -140,3 +166,12 @@ def _cancels(user: Tensor) -> bool:
 def _count(layer: Network) -> str:
     out = layer.args.get(layer.layer.out) if layer.layer is not None and layer.layer.out else None
     return f": {out.value} spurious parameters" if isinstance(out, Const) and isinstance(out.value, int) else ""
+
+
+_IDLE = 1e-4
+
+
+def _useless(seen: list[BiasSeen]) -> Verdict:
+    count, worst = sum(bias.parameters for bias in seen), max(seen, key=lambda bias: bias.ratio)
+    message = f"noise in the bias changes the output by {worst.ratio:.1e} of what noise in the weights does: {count} spurious parameters"
+    return confirmed(message, worst.device, parameters=count, ratio=worst.ratio)

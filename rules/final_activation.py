@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import LossInput, likelihoods, loss_inputs
 from nnlint.trace.producers import Producer, producers, weighted
 from nnlint.trace.ranges import range_of
 from nnlint.trace.story import Story
+from nnlint.verdict import Verdict, confirmed, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import LossSeen
 
 
 class FinalActivation(Rule):
@@ -73,6 +80,29 @@ class FinalActivation(Rule):
                     severity=Severity.WARNING if given.loss.wants is Wants.ANY else None,
                 )
 
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = evidence.losses_of(finding)
+        if not seen:
+            return not_reached("the loss was not computed")
+        here = [loss for loss in seen if evidence.at(finding.place, loss.made, loss.layer, loss.before_made, loss.before_layer)]
+        verdicts = [verdict for loss in here or seen for verdict in [_cut_off(loss)] if verdict is not None]
+        if verdicts:
+            return verdicts[0]
+        loss = (here or seen)[0]
+        if loss.producer in _BOUNDED:
+            message = f"no target of `{loss.name}` left the range of `{loss.producer}` on {loss.checked} batches"
+            return refuted(message, loss.device, batches=loss.checked)
+        return refuted(f"the input of `{loss.name}` was made by `{loss.producer}` on {loss.batches} of {loss.batches} batches", loss.device)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for loss in evidence.losses:
+            verdict = _cut_off(loss) if loss.trained else None
+            place = evidence.place(loss.made)
+            if verdict is None or place is None or loss.before in _BOUNDED:
+                continue
+            message = f"`{loss.producer}` on the last layer before `{loss.name}`"
+            yield self.observed(place, message, f"remove the `{loss.producer}` after the last layer", verdict, evidence.way_of(loss))
+
 
 def _why(given: LossInput, producer: Producer, inner: Producer) -> str:
     if given.loss.wants is Wants.ANY:
@@ -121,3 +151,26 @@ def _way(given: LossInput, producer: Producer, inner: Producer) -> tuple[Remark,
     if inner is not producer:
         steps.insert(0, Remark(inner.tensor.site, f"`{inner.tensor.op.name}` applied here"))
     return tuple(steps)
+
+
+_BOUNDED = ("relu", "relu6", "tanh", "sigmoid", "softplus", "hardtanh", "hardsigmoid", "threshold")
+
+
+def _cut_off(loss: LossSeen) -> Verdict | None:
+    """What the values say where an activation stands last: nothing where it does no harm."""
+    wants = LOSSES[f"torch.nn.functional.{loss.name}"].wants
+    before = loss.before if loss.producer in ("softmax", "log_softmax") else ""
+    name = before if before in _BOUNDED else loss.producer
+    if name not in _BOUNDED:
+        return None
+    if wants is Wants.ANY:
+        if not loss.outside:
+            return None
+        message = f"targets lay outside the range of `{name}` on {loss.outside} of {loss.checked} batches"
+        return confirmed(message, loss.device, batches=loss.checked, outside=loss.outside)
+    if name == loss.producer and (wants is not Wants.LOGITS or name == "sigmoid"):
+        return None
+    message = f"the scores for `{loss.name}` came from `{name}` on {loss.batches} of {loss.batches} batches"
+    if name == loss.producer and loss.zeros:
+        message += f"; {loss.zeros:.0%} of them were exactly 0"
+    return confirmed(message, loss.device, batches=loss.batches, zeros=round(loss.zeros, 4), dead_rows=round(loss.dead, 4))

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
 from nnlint.rule import Rule
 from nnlint.trace.modes import modes
 from nnlint.trace.story import Story
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import ForwardSeen
 
 
 class MissingEvalMode(Rule):
@@ -83,3 +89,44 @@ class MissingEvalMode(Rule):
                 help=f"call `{name}.eval()` before the evaluation and `{name}.train()` before training goes on",
                 trace=tuple(steps),
             )
+
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = evidence.forwards_at(finding.place)
+        if not seen:
+            return not_reached("the network was not evaluated here")
+        if not any(call.caring for call in seen):
+            return refuted("the network holds no layer that cares about the mode: its evaluation is the same in both", networks=len(seen))
+        awake = [call for call in seen if _awake(call, evidence)]
+        if awake:
+            return _evaluating(awake[0])
+        asleep = sum(call.silent_asleep + call.silent_mixed + call.unused_asleep for call in seen)
+        if asleep:
+            return refuted(f"{asleep} evaluating calls ran in eval mode", calls=asleep)
+        return inconclusive(f"{sum(call.calls for call in seen)} calls were seen here, none of them an evaluation after a training step")
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for call in evidence.forwards:
+            place = evidence.place(call.where)
+            if place is None or not _awake(call, evidence) or not call.owned or call.silent_active < 5:
+                continue
+            message = f"`{call.network}` is evaluated in train mode: {_layers(call)} active"
+            help = "call `eval()` before the evaluation and `train()` before training goes on"
+            yield self.observed(place, message, help, _evaluating(call))
+
+
+def _awake(call: ForwardSeen, evidence: Evidence) -> bool:
+    """Whether all evaluating calls of a network that is trained (or was loaded to be evaluated) ran in train mode."""
+    if call.silent_asleep or call.silent_mixed or not (call.owned or call.loaded):
+        return False
+    return bool(call.silent_active) or (not call.trained and call.unused_active >= 5 and not call.unused_asleep)
+
+
+def _evaluating(call: ForwardSeen) -> Verdict:
+    calls = call.silent_active or call.unused_active
+    which = f"all {calls} evaluating calls" if calls > 1 else "the evaluating call"
+    return confirmed(f"{which} ran with {_layers(call)} in train mode", call.device, calls=calls)
+
+
+def _layers(call: ForwardSeen) -> str:
+    names = list(dict.fromkeys(layer.name for layer in call.caring))
+    return ", ".join(f"`{name}`" for name in names[:3])

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
 from nnlint.rule import Rule
 from nnlint.trace.modes import modes
 from nnlint.trace.story import Story
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import ForwardSeen
 
 
 class MissingTrainMode(Rule):
@@ -80,3 +86,30 @@ class MissingTrainMode(Rule):
                 help=f"call `{name}.train()` after the evaluation, or at the start of every epoch",
                 trace=(Remark(found.switch, "switched to eval mode here"), Remark(found.forward.site, "trained here, still in eval mode")),
             )
+
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = [call for step in finding.trace for call in evidence.forwards_at(step.place) if call.trained]
+        if not seen:
+            return not_reached("the network was not trained here")
+        if not any(call.caring for call in seen):
+            return refuted("the network holds no layer that cares about the mode: it trains the same in both")
+        asleep = [call for call in seen if call.trained_asleep >= 2]
+        if asleep:
+            return _sleeping(asleep[0])
+        if any(call.trained_active_later for call in seen):
+            later = sum(call.trained_active_later for call in seen)
+            return refuted(f"after an evaluation {later} training calls ran in train mode", calls=later)
+        return inconclusive("no training was seen after an evaluation", calls=sum(call.trained for call in seen))
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for call in evidence.forwards:
+            place = evidence.place(call.switched) or evidence.place(call.where)
+            if place is not None and call.owned and call.trained_asleep_later >= 2 and call.caring:
+                message = f"training of `{call.network}` goes on in eval mode after this"
+                yield self.observed(place, message, "call `train()` after the evaluation", _sleeping(call))
+
+
+def _sleeping(call: ForwardSeen) -> Verdict:
+    names = ", ".join(f"`{name}`" for name in list(dict.fromkeys(layer.name for layer in call.caring))[:3])
+    message = f"{call.trained_asleep} of {call.trained} training calls ran with {names} in eval mode"
+    return confirmed(message, call.device, calls=call.trained, asleep=call.trained_asleep)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
 from nnlint.rule import Rule
 from nnlint.trace.steps import Leak, gradients
 from nnlint.trace.story import Story
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import StepSeen
 
 
 class MissingZeroGrad(Rule):
@@ -72,6 +78,28 @@ class MissingZeroGrad(Rule):
                 trace=_way(leak),
             )
 
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = evidence.optimizers_of(finding)
+        if not seen:
+            return not_reached("no optimizer took a step here")
+        leaking = [optimizer for optimizer in seen if optimizer.dirty >= 2]
+        if leaking:
+            return _leaking(leaking[0])
+        optimizer = max(seen, key=lambda seen: seen.steps)
+        if optimizer.edited:
+            message = f"the old gradients were changed by hand before {optimizer.edited} of {optimizer.steps} steps"
+            return inconclusive(message, steps=optimizer.steps)
+        if optimizer.steps < 5 or any(other.dirty for other in seen):
+            return inconclusive(f"only {optimizer.steps} steps were seen", steps=optimizer.steps)
+        return refuted(f"none of {optimizer.steps} steps used a gradient that an earlier step had used", steps=optimizer.steps)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for optimizer in evidence.optimizers:
+            place = evidence.place(optimizer.backwards[0] if optimizer.backwards else optimizer.where)
+            if optimizer.dirty >= 2 and optimizer.steps >= 5 and place is not None:
+                message = f"gradients of one step of `{optimizer.optimizer}` leak into the next"
+                yield self.observed(place, message, "call `zero_grad()` once for every step", _leaking(optimizer))
+
 
 def _lack(leak: Leak) -> str:
     if leak.zero is not None:
@@ -84,3 +112,8 @@ def _way(leak: Leak) -> tuple[Remark, ...]:
     if leak.zero is not None:
         steps.append(Remark(leak.zero, "zeroed here, but not on every way round"))
     return tuple(steps)
+
+
+def _leaking(seen: StepSeen) -> Verdict:
+    message = f"{seen.dirty} of {seen.steps} steps of `{seen.optimizer}` used gradients that an earlier step had used"
+    return confirmed(f"{message} (first: step {seen.first_dirty})", steps=seen.steps, leaking=seen.dirty, first=seen.first_dirty)

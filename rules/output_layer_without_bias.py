@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Report, Severity
+from nnlint.findings import Finding, Report, Severity
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Group, Rule
 from nnlint.trace.losses import loss_inputs
 from nnlint.trace.producers import Producer, producers
 from nnlint.trace.story import Story
 from nnlint.trace.values import Const, Network, Tensor
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
 
 
 class OutputLayerWithoutBias(Rule):
@@ -71,6 +76,18 @@ class OutputLayerWithoutBias(Rule):
                     help="leave `bias` at its default: it holds the class frequencies or the mean of the targets",
                     trace=given.trace(producer, "the output layer is applied here"),
                 )
+
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = [loss for loss in evidence.losses if evidence.at(finding.place, loss.bias_layer)]
+        if not seen:
+            return not_reached("no loss was computed from this layer")
+        bare = [loss for loss in seen if loss.bias is False]
+        if bare:
+            batches = bare[0].batches
+            return confirmed(f"the scores were made without a bias on {batches} of {batches} batches", bare[0].device, batches=batches)
+        if all(loss.bias for loss in seen):
+            return refuted("the layer that makes the scores adds a bias", seen[0].device, batches=seen[0].batches)
+        return inconclusive("the autograd graph does not tell whether a bias was added", seen[0].device)
 
 
 def _output(producer: Producer) -> tuple[Tensor, Network | None]:

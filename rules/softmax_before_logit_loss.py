@@ -2,12 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import e, exp, log, log1p
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Report, Severity
+from nnlint.findings import Finding, Report, Severity
+from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import loss_inputs
 from nnlint.trace.story import Story
+from nnlint.verdict import Fact, Verdict, confirmed, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import LossSeen
 
 
 class SoftmaxBeforeLogitLoss(Rule):
@@ -81,6 +88,27 @@ class SoftmaxBeforeLogitLoss(Rule):
                         confidence=given.confidence(activated),
                     )
 
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = evidence.losses_of(finding)
+        if not seen:
+            return not_reached("the loss was not computed")
+        wrong = [loss for loss in seen if _squashed(loss)]
+        here = [loss for loss in wrong if evidence.made_at(finding.place, loss)] or wrong
+        if here:
+            return _squashing(here[0])
+        loss = seen[0]
+        made = f"was made by `{loss.producer}`" if loss.producer else "was no output of a network"
+        return refuted(f"the input of `{loss.name}` {made} on {loss.batches} of {loss.batches} batches", loss.device, batches=loss.batches)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for loss in evidence.losses:
+            place = evidence.place(loss.made) or evidence.place(loss.where)
+            if not loss.trained or not _squashed(loss) or place is None:
+                continue
+            message = f"`{loss.name}` gets probabilities: its input is made by `{loss.producer}`"
+            help = f"give the loss the raw scores; use `{loss.producer}` only where probabilities are needed"
+            yield self.observed(place, message, help, _squashing(loss), evidence.way_of(loss))
+
 
 def _what(name: str) -> str:
     return "log-probabilities" if name == "logsigmoid" else "probabilities"
@@ -93,3 +121,28 @@ def _floor(loss: Loss, name: str, classes: int | None) -> str:
     if loss.name == "binary_cross_entropy_with_logits" and name == "sigmoid":
         return f"; a positive example cannot cost less than {log1p(exp(-1)):.4f}, a negative one {log(2):.4f}"
     return ""
+
+
+def _squashed(loss: LossSeen) -> bool:
+    """Whether what reached a loss on logits had been squashed: by its maker, or (where that is unknown) by its values."""
+    if LOSSES.get(f"torch.nn.functional.{loss.name}", _NO_LOSS).wants is not Wants.LOGITS:
+        return False
+    if loss.producer in ("softmax", "sigmoid", "logsigmoid"):
+        return True
+    by_hand = loss.producer in ("div", "exp", "mul")
+    return by_hand and loss.checked >= 5 and loss.probabilities == loss.checked
+
+
+def _squashing(loss: LossSeen) -> Verdict:
+    message = f"the input of `{loss.name}` was `{loss.producer}` output on {loss.batches} of {loss.batches} batches"
+    if loss.producer not in ("softmax", "sigmoid", "logsigmoid"):
+        message = f"the input of `{loss.name}` lay in [0, 1] and summed to 1 on {loss.probabilities} of {loss.checked} batches"
+    facts: dict[str, Fact] = {"batches": loss.batches, "loss": round(loss.last, 4)}
+    if loss.name == "cross_entropy" and loss.classes > 1 and not loss.soft:
+        floor = log(e + loss.classes - 1) - 1
+        message += f"; over {loss.classes} classes the loss cannot fall below {floor:.4f} (now {loss.last:.4f})"
+        facts |= {"classes": loss.classes, "floor": round(floor, 4)}
+    return confirmed(message, loss.device, **facts)
+
+
+_NO_LOSS = Loss("", Wants.ANY)

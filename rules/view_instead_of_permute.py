@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
 from nnlint.rule import Rule
 from nnlint.trace.relabel import Relabel
 from nnlint.trace.story import Relabelled, Story
+from nnlint.verdict import Fact, Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import ViewSeen
 
 
 class ViewInsteadOfPermute(Rule):
@@ -68,6 +73,26 @@ class ViewInsteadOfPermute(Rule):
                 trace=(Remark(event.site, "the memory keeps its old order here"),),
             )
 
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = [view for view in evidence.views if evidence.at(finding.place, view.where[:1])]
+        if not seen:
+            return not_reached("no tensor came through here")
+        for view in sorted(seen, key=lambda view: view.replayed):
+            if view.relabelled == view.calls or view.crossing == view.calls or view.mixing:
+                return _moved(view)
+        seen = [view for view in seen if not view.replayed]
+        if all(_plain(view) for view in seen) and not any(view.why for view in seen):
+            view = seen[0]
+            return refuted(f"{view.source} → {view.target} keeps the order of the axes, and no sample reaches another", calls=view.calls)
+        return inconclusive(f"{seen[0].source} → {seen[0].target} leaves open which axis is which", calls=seen[0].calls)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for view in evidence.views:
+            place = evidence.place(view.where[:1])
+            if place is not None and view.calls >= 5 and view.relabelled == view.calls and view.mixing:
+                message = f"`{view.method}` re-labels axes instead of moving data: {view.source} is read as {view.target}"
+                yield self.observed(place, message, "`permute` or `transpose` the axes first", _moved(view))
+
 
 def undoes(relabel: Relabel, cause: Union[Relabel, None]) -> bool:
     """The wrong way back of a wrong way there: one mistake, already told."""
@@ -77,3 +102,19 @@ def undoes(relabel: Relabel, cause: Union[Relabel, None]) -> bool:
         return cause.kind == "split"
     there, back = cause.permute, relabel.permute
     return cause.kind == "swap" and there is not None and back is not None and [there[axis] for axis in back] == sorted(there)
+
+
+def _moved(view: ViewSeen) -> Verdict:
+    facts: dict[str, Fact] = {"calls": view.calls}
+    message = f"{view.source} became {view.target} on {view.calls} of {view.calls} calls"
+    if view.relabelled:
+        message += ": the same sizes in another order, with the data left where it was"
+    if view.mixing:
+        message += f"; the output of one sample depends on the input of another (gradient {view.mixing:.1e}, which must be 0)"
+        facts["mixing"] = view.mixing
+    return confirmed(message, view.device, **facts)
+
+
+def _plain(view: ViewSeen) -> bool:
+    """Whether each axis of the target is a run of axes of the source, or part of one, and sizes alone tell which."""
+    return not view.ambiguous and not view.crossing and view.mixing == 0

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import LossInput, loss_inputs
 from nnlint.trace.producers import Producer
 from nnlint.trace.story import Story
 from nnlint.trace.values import Const
+from nnlint.verdict import Verdict, confirmed, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import LossSeen
 
 
 class WrongInputForProbabilityLoss(Rule):
@@ -72,6 +79,30 @@ class WrongInputForProbabilityLoss(Rule):
                     confidence=given.confidence(wrong),
                 )
 
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = evidence.losses_of(finding)
+        if not seen:
+            return not_reached("the loss was not computed")
+        verdicts = [verdict for loss in seen for verdict in [_misfed(loss)] if verdict is not None]
+        if verdicts:
+            return verdicts[0]
+        loss = seen[0]
+        return refuted(f"`{loss.name}` got what it wants on {loss.batches} of {loss.batches} batches", loss.device, batches=loss.batches)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for loss in evidence.losses:
+            verdict = _misfed(loss) if loss.trained else None
+            place = evidence.place(loss.where)
+            if verdict is not None and place is not None:
+                needs = LOSSES[f"torch.nn.functional.{loss.name}"].needs
+                yield self.observed(
+                    place,
+                    f"`{loss.name}` gets the output of `{loss.producer}`",
+                    f"give it `{needs}` output",
+                    verdict,
+                    evidence.way_of(loss),
+                )
+
 
 def _wrong(given: LossInput, producer: Producer) -> bool:
     # Scores that were clamped may well be probabilities by now.
@@ -109,3 +140,19 @@ def _advice(given: LossInput, producer: Producer) -> str:
 def _way(given: LossInput, producer: Producer, lacking: bool) -> tuple[Remark, ...]:
     first = "the scores are made here, and nothing follows" if lacking else f"`{producer.tensor.op.name}` applied here"
     return given.trace(producer, first)
+
+
+def _misfed(loss: LossSeen) -> Verdict | None:
+    """What the maker and the values of the input say; nothing where they fit."""
+    wants = LOSSES[f"torch.nn.functional.{loss.name}"].wants
+    facts = {"batches": loss.batches, "loss": round(loss.last, 4)}
+    if wants is Wants.LOG_PROBABILITIES:
+        if loss.producer in ("softmax", "sigmoid") or (loss.checked >= 5 and loss.probabilities == loss.checked):
+            return confirmed(f"`{loss.name}` got probabilities on {loss.batches} of {loss.batches} batches", loss.device, **facts)
+        if loss.producer == "linear" and loss.positive:
+            message = f"`{loss.name}` got raw scores; some were positive, which no log-probability is, on {loss.positive} of {loss.checked}"
+            return confirmed(f"{message} batches", loss.device, **facts)
+    if wants is Wants.PROBABILITIES and loss.producer in ("log_softmax", "linear") and loss.unit < loss.checked:
+        outside = loss.checked - loss.unit
+        return confirmed(f"`{loss.name}` got values outside [0, 1] on {outside} of {loss.checked} batches", loss.device, **facts)
+    return None

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from nnlint.findings import Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity
 from nnlint.rule import Rule
 from nnlint.trace.steps import gradients
 from nnlint.trace.story import Story
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
+
+if TYPE_CHECKING:
+    from nnlint.confirm.evidence import Evidence
+    from nnlint.confirm.records import StepSeen
 
 
 class ZeroGradBeforeStep(Rule):
@@ -78,3 +84,30 @@ class ZeroGradBeforeStep(Rule):
                     Remark(waste.step, "the step finds only the last of them" if waste.partial else "the step finds nothing"),
                 ),
             )
+
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        seen = evidence.optimizers_of(finding)
+        if not seen:
+            return not_reached("no optimizer took a step here")
+        empty = [optimizer for optimizer in seen if optimizer.wiped >= 2 or optimizer.partial >= 2]
+        if empty:
+            return _wiping(empty[0])
+        optimizer = max(seen, key=lambda seen: seen.steps)
+        if optimizer.steps < 5 or optimizer.wiped or optimizer.partial:
+            return inconclusive(f"only {optimizer.steps} steps were seen", steps=optimizer.steps)
+        return refuted(f"each of {optimizer.steps} steps found the gradients that `backward` had made", steps=optimizer.steps)
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        for optimizer in evidence.optimizers:
+            place = evidence.place(optimizer.wiped_by) or evidence.place(optimizer.where)
+            if optimizer.wiped >= 2 and optimizer.wiped == optimizer.steps and place is not None:
+                message = f"gradients for `{optimizer.optimizer}` are gone when it steps"
+                yield self.observed(place, message, "zero after `step()` or before `backward()`", _wiping(optimizer))
+
+
+def _wiping(seen: StepSeen) -> Verdict:
+    if seen.wiped >= 2:
+        message = f"{seen.wiped} of {seen.steps} steps of `{seen.optimizer}` found no gradient, although `backward` had made some"
+        return confirmed(message, steps=seen.steps, wiped=seen.wiped)
+    message = f"before {seen.partial} of {seen.steps} steps of `{seen.optimizer}` gradients were thrown away that no step had used"
+    return confirmed(message, steps=seen.steps, partly_wiped=seen.partial)

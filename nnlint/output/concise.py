@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from nnlint.findings import Finding
 from nnlint.lint import Result
-from nnlint.output.line import header
+from nnlint.output.line import header, plain, ruling
 
 
 def render(result: Result) -> str:
-    return "".join(f"{header(finding)}\n" for finding in result.findings)
+    return "".join(f"{header(finding)}{_runtime(finding)}\n" for finding in result.findings)
+
+
+def _runtime(finding: Finding) -> str:
+    return "" if finding.runtime is None else f" ({ruling(finding.runtime)}: {plain(finding.runtime.message)})"

@@ -10,7 +10,7 @@ import click
 
 from nnlint.findings import Finding, Place
 from nnlint.lint import Result
-from nnlint.output.line import COLOURS, header, location, plain
+from nnlint.output.line import COLOURS, header, location, plain, ruling
 from nnlint.pages import url
 from nnlint.source import Source
 
@@ -47,6 +47,9 @@ def _finding(finding: Finding, sources: dict[str, Source]) -> Iterator[str]:
         framed = True
     if framed:
         yield bar
+    if finding.runtime is not None:
+        word, text = "runtime", f"{ruling(finding.runtime)}: {plain(finding.runtime.message)}"
+        yield f"{_gutter(gutter, '', '=')} {click.style(word, bold=True)}: {text}"
     for word, text in (("help", plain(finding.help)), ("more", click.style(url(finding.name), underline=True))):
         if text:
             yield f"{_gutter(gutter, '', '=')} {click.style(word, bold=True)}: {text}"

@@ -8,6 +8,7 @@ from typing import Any
 from nnlint.findings import Finding, Place
 from nnlint.lint import Result
 from nnlint.pages import url
+from nnlint.verdict import Verdict
 
 
 def render(result: Result) -> str:
@@ -29,8 +30,13 @@ def entry(finding: Finding) -> dict[str, Any]:
         "end_location": {"row": place.end_row, "column": place.end_column},
         "trace": [{**_start(step.place), "message": step.message} for step in finding.trace],
         "fix": None,
-        "runtime": None,
+        "runtime": None if finding.runtime is None else verdict(finding.runtime),
     }
+
+
+def verdict(verdict: Verdict) -> dict[str, Any]:
+    """What a run says of a finding."""
+    return {"verdict": verdict.ruling.value, "message": verdict.message, "evidence": verdict.evidence, "device": verdict.device or "cpu"}
 
 
 def _start(place: Place) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import click
 
 from nnlint.findings import Confidence, Finding, Place, Severity
 from nnlint.lint import Result
+from nnlint.verdict import Ruling, Verdict
 
+_RULINGS = {Ruling.CONFIRMED: "red", Ruling.REFUTED: "green", Ruling.INCONCLUSIVE: "yellow", Ruling.NOT_REACHED: "yellow"}
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
@@ -31,6 +33,10 @@ def header(finding: Finding) -> str:
         f"{click.style(path, bold=True)}:{rest} {click.style(finding.code, fg=colour, bold=True)} "
         f"{click.style(f'[{finding.severity.value}{doubt}]', fg=colour)} {plain(finding.message)}"
     )
+
+
+def ruling(verdict: Verdict) -> str:
+    return click.style(verdict.ruling.value, fg=_RULINGS[verdict.ruling], bold=True)
 
 
 def summary(result: Result) -> str:

@@ -1,1 +1,1 @@
-"""What runs in the process of the user's script."""
+"""What runs inside the user's process: the entry, the guard over their files, and the probe that watches torch."""

@@ -1,0 +1,102 @@
+"""How far the run has come, and when enough has been seen.
+
+After the wanted number of steps the run goes on only for the sake of the modes: to the next evaluation, and a few steps beyond. To get
+there, each further pass over a DataLoader is cut short.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from nnlint.confirm.records import Ended, Progress
+
+if TYPE_CHECKING:
+    from nnlint.confirm.child.probe import Probe
+
+_BEYOND = 5  # optimizer steps after an evaluation
+_PASS = 8  # batches of a pass that is cut short
+_EVALUATIONS = 5  # calls without gradients that make an evaluation
+_PASSES = 60  # passes without an evaluation after which none is expected
+
+
+class Course:
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._began = time.monotonic()
+        self._progress = Progress(steps=0, seconds=0.0)
+        self.steps = 0  # of the optimizer that has taken most
+        self._cutting = False
+        self._passes = 0
+        self._evaluated_at: int | None = None
+        self._stopped = False
+
+    def install(self) -> None:
+        self._probe.wire.number(self._progress)
+        try:
+            from torch.utils.data import dataloader
+        except ImportError:
+            return
+        course = self
+        kind: Any = dataloader._BaseDataLoaderIter
+        original = kind.__next__
+
+        def advance(iterator: Any) -> Any:
+            if course._cutting and course._probe.on:
+                limit = iterator.__dict__.setdefault("_nnlint_left", _PASS if iterator._num_yielded == 0 else 0)
+                if limit <= 0:
+                    course._passes += 1
+                    raise StopIteration
+                iterator.__dict__["_nnlint_left"] = limit - 1
+            return original(iterator)
+
+        kind.__next__ = advance
+
+    def stepped(self, steps: int) -> None:
+        """Called after every optimizer step, with the optimizer's own count."""
+        probe = self._probe
+        self.steps = max(self.steps, steps)
+        self._progress.steps = self.steps
+        self._progress.seconds = time.monotonic() - self._began
+        self._progress.loss = probe.losses.last
+        self._progress.evaluations = probe.forwards.silent
+        probe.wire.changed(self._progress)
+        if self.steps == 3:
+            self.settle()
+        if self.steps >= probe.job.steps and self._enough():
+            self._stop()
+        probe.wire.tick()
+
+    def evaluated(self) -> None:
+        """Called at each evaluating forward."""
+        self._evaluated_at = self.steps
+
+    def settle(self) -> None:
+        """What is judged on copies of the network, beside the run."""
+        self._probe.biases.settle()
+        self._probe.views.settle()
+
+    def _enough(self) -> bool:
+        probe = self._probe
+        if not probe.forwards.owned():
+            return True
+        seen = self._evaluated_at is not None and probe.forwards.silent >= _EVALUATIONS
+        if seen and self._evaluated_at is not None and self.steps >= self._evaluated_at + _BEYOND:
+            return True
+        if self._passes >= _PASSES:
+            return True
+        if not self._cutting:
+            self._cutting = True
+            probe.note(f"after step {self.steps} each pass over a DataLoader was cut to {_PASS} batches, to come to the evaluation")
+        return False
+
+    def _stop(self) -> None:
+        from nnlint.confirm.child.entry import Stop
+
+        if self._stopped:
+            return
+        self._stopped = True
+        self._probe.session.end(Ended(reason="steps"))
+        if threading.current_thread() is threading.main_thread():
+            raise Stop

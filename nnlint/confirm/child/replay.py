@@ -1,0 +1,64 @@
+"""The network once more, on a copy: for questions that the run itself cannot answer.
+
+Parameters, buffers and modes are copied, the random numbers of the user are put back afterwards, and nothing is recorded meanwhile.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Union
+
+import torch
+
+from nnlint.confirm.child.forwards import tensors
+
+if TYPE_CHECKING:
+    from nnlint.confirm.child.probe import Probe
+
+_SEED = 20240607
+
+
+class Impossible(Exception):
+    """The network cannot be called once more; the message says why."""
+
+
+class Replay:
+    """A copy of the network that was called last with gradients, and what it was called with. Raises `Impossible`."""
+
+    def __init__(self, probe: Probe) -> None:
+        last = probe.forwards.last
+        network = None if last is None else last[0]()
+        if last is None or network is None:
+            raise Impossible("no network was called with gradients")
+        self.network: torch.nn.Module = getattr(network, "module", network) if _wrapper(network) else network
+        self.args, self.kwargs = last[1], last[2]
+        try:
+            self.copy: torch.nn.Module = copy.deepcopy(self.network)
+        except Exception as error:
+            raise Impossible(f"the network cannot be copied ({error})") from error
+
+    def layers(self) -> list[tuple[str, torch.nn.Module, torch.nn.Module]]:
+        """Name, original and copy of each layer."""
+        copies = dict(self.copy.named_modules())
+        return [(name, layer, copies[name]) for name, layer in self.network.named_modules() if name in copies]
+
+    def run(self, args: Union[tuple[Any, ...], None] = None, kwargs: Union[dict[str, Any], None] = None) -> Any:
+        """Call the copy with the same random numbers every time."""
+        torch.manual_seed(_SEED)
+        try:
+            return self.copy(*(self.args if args is None else args), **(self.kwargs if kwargs is None else kwargs))
+        except Exception as error:
+            raise Impossible(f"the network cannot be called once more ({error})") from error
+
+    def outputs(self) -> torch.Tensor:
+        """All floating outputs of one more call as one row of numbers."""
+        with torch.no_grad():
+            found = [tensor.detach().float().flatten() for tensor in tensors(self.run()) if tensor.is_floating_point()]
+        if not found:
+            raise Impossible("the network returns no tensor")
+        return torch.cat(found)
+
+
+def _wrapper(network: torch.nn.Module) -> bool:
+    parallel = type(network).__name__ in ("DataParallel", "DistributedDataParallel")
+    return parallel and isinstance(getattr(network, "module", None), torch.nn.Module)
