@@ -107,6 +107,8 @@ def undoes(relabel: Relabel, cause: Union[Relabel, None]) -> bool:
 def _moved(view: ViewSeen) -> Verdict:
     facts: dict[str, Fact] = {"calls": view.calls}
     message = f"{view.source} became {view.target} on {view.calls} of {view.calls} calls"
+    if view.crossing and not view.relabelled:
+        message += ": an axis was given another place without its data being moved"
     if view.relabelled:
         message += ": the same sizes in another order, with the data left where it was"
     if view.mixing:

@@ -140,7 +140,7 @@ class ViewSeen(Record):
     calls: int = 0
     relabelled: int = 0
     ambiguous: int = 0
-    crossing: int = 0  # calls whose sizes cannot come from merging and splitting neighbouring axes
+    crossing: int = 0  # calls whose sizes cannot come, or hardly, from merging and splitting neighbouring axes
     source: tuple[int, ...] = ()
     target: tuple[int, ...] = ()
     replayed: bool = False  # on a copy, with smaller inputs

@@ -15,6 +15,7 @@ from nnlint.confirm.child.replay import Impossible, Replay
 from nnlint.confirm.records import BiasSeen
 
 if TYPE_CHECKING:
+    from nnlint.confirm.child.forwards import Root
     from nnlint.confirm.child.probe import Probe
 
 _SECONDS = 4.0
@@ -29,20 +30,25 @@ class Biases:
     def settle(self) -> None:
         """Measure the layers that findings speak of, and those whose gradients look as if the bias had no effect."""
         probe = self._probe
+        until = time.monotonic() + _SECONDS
         with probe.aside():
-            try:
-                self._measure(time.monotonic() + _SECONDS)
-            except Impossible as reason:
-                probe.note(f"biases were not measured: {reason}")
-            except Exception as error:  # noqa: BLE001
-                probe.note(f"the probe lost sight of biases: {error!r}")
+            for root in probe.forwards.called():
+                try:
+                    self._measure(root, until)
+                except Impossible as reason:
+                    probe.note(f"the biases of `{type(root.network()).__name__}` were not measured: {reason}")
+                except Exception as error:  # noqa: BLE001
+                    probe.note(f"the probe lost sight of biases: {error!r}")
 
-    def _measure(self, until: float) -> None:
-        last = self._probe.forwards.last
-        network = None if last is None else last[0]()
-        if network is None or id(network) in self._settled or not any(map(normalises, network.modules())):
+    def _measure(self, root: Root, until: float) -> None:
+        network = root.network()
+        if network is None or id(network) in self._settled:
             return
-        replay = Replay(self._probe)
+        if not any(_biased(layer) and self._suspected(layer) for layer in network.modules()) and not any(
+            map(normalises, network.modules())
+        ):
+            return
+        replay = Replay(root)
         norms = sum(normalises(layer) for layer in replay.copy.modules())
         candidates = sorted(
             (not self._suspected(layer), index, name, layer, twin)

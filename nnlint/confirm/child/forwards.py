@@ -32,6 +32,7 @@ class Root:
         self.trained_active = self.slept = False
         self.called = 0
         self.functional: dict[int, tuple[Any, bool]] = {}  # modules that call F.dropout: a reference, and its last `training`
+        self.given: Union[tuple[tuple[Any, ...], dict[str, Any]], None] = None  # the arguments of the latest call with gradients
         self._caring: list[Any] = []
 
     def caring(self) -> list[torch.nn.Module]:
@@ -77,12 +78,11 @@ class Forwards:
         self._recent: deque[tuple[int, Any, int]] = deque(maxlen=_RECENT)  # step, input, its place in memory
         self.stack: list[torch.nn.Module] = []
         self.silent = 0  # calls without gradients since the first step
-        self.last: Union[tuple[Any, tuple[Any, ...], dict[str, Any]], None] = None  # of the latest call with gradients
 
     def install(self) -> None:
         probe, stack, forwards = self._probe, self.stack, self
         original: Any = torch.nn.Module.__call__
-        begin, end = probe.safely(self._begin), probe.safely(self._end)
+        end = probe.safely(self._end)
 
         def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             if not probe.on:
@@ -94,7 +94,6 @@ class Forwards:
                 finally:
                     stack.pop()
             chain = probe.chain()
-            begin(module, chain, args, kwargs)
             stack.append(module)
             try:
                 result = original(module, *args, **kwargs)
@@ -111,6 +110,10 @@ class Forwards:
 
     def roots(self) -> list[Root]:
         return [root for root in self._roots.values() if root.network() is not None]
+
+    def called(self) -> list[Root]:
+        """The networks with parameters that were called with gradients."""
+        return [root for root in self.roots() if root.given is not None]
 
     def owned(self) -> list[Root]:
         """The networks that optimizers train and that hold layers that care about the mode."""
@@ -149,10 +152,6 @@ class Forwards:
     def _loaded(self, result: Any, module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
         self.root(module).loaded = True
 
-    def _begin(self, module: torch.nn.Module, chain: Chain, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if torch.is_grad_enabled():
-            self.last = (weakref.ref(module), args, kwargs)
-
     def _end(self, module: torch.nn.Module, chain: Chain, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         if not chain:
             return
@@ -166,6 +165,7 @@ class Forwards:
         inputs = list(tensors((args, kwargs)))
         if outputs:
             record.graph += 1
+            root.given = (args, kwargs)
             self._watch_outputs(root, record, mode, outputs, inputs)
         elif not torch.is_grad_enabled():
             self._silent(root, record, mode, inputs)

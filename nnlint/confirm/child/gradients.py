@@ -246,14 +246,16 @@ class Gradients:
         return args, {**kwargs, "closure": watched}
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not self._probe.on:
-            return
+        if self._probe.on:
+            self._probe.safely_step(self._consumed, optimizer, args, kwargs)
+            self._probe.course.stepped(self._watch(optimizer).steps)
+
+    def _consumed(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         watch = self._watch(optimizer)
         self._used(watch)
         for held in watch.held.values():
             held.produced = False
         watch.edited = watch.partial = False
-        self._probe.course.stepped(watch.steps)
 
     def _used(self, watch: Watch) -> None:
         for held in watch.held.values():

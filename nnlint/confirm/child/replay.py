@@ -13,7 +13,7 @@ import torch
 from nnlint.confirm.child.forwards import tensors
 
 if TYPE_CHECKING:
-    from nnlint.confirm.child.probe import Probe
+    from nnlint.confirm.child.forwards import Root
 
 _SEED = 20240607
 
@@ -23,15 +23,14 @@ class Impossible(Exception):
 
 
 class Replay:
-    """A copy of the network that was called last with gradients, and what it was called with. Raises `Impossible`."""
+    """A copy of a network that was called with gradients, and what it was called with last. Raises `Impossible`."""
 
-    def __init__(self, probe: Probe) -> None:
-        last = probe.forwards.last
-        network = None if last is None else last[0]()
-        if last is None or network is None:
-            raise Impossible("no network was called with gradients")
+    def __init__(self, root: Root) -> None:
+        network = root.network()
+        if network is None or root.given is None:
+            raise Impossible("the network was not called with gradients")
         self.network: torch.nn.Module = getattr(network, "module", network) if _wrapper(network) else network
-        self.args, self.kwargs = last[1], last[2]
+        self.args, self.kwargs = root.given
         try:
             self.copy: torch.nn.Module = copy.deepcopy(self.network)
         except Exception as error:

@@ -12,9 +12,10 @@ import torch
 
 from nnlint.confirm.child.forwards import tensors
 from nnlint.confirm.child.replay import Impossible, Replay
-from nnlint.confirm.records import Chain, ViewSeen
+from nnlint.confirm.records import Chain, Spot, ViewSeen
 
 if TYPE_CHECKING:
+    from nnlint.confirm.child.forwards import Root
     from nnlint.confirm.child.probe import Probe
 
 
@@ -28,6 +29,8 @@ class Views:
         self._replaying = 0  # counts the replays
         self._replayed: list[ViewSeen] = []
         self._settled: set[int] = set()
+        self._listening = False
+        self._touched: set[Spot] = set()  # what a network comes through, while that is asked
 
     def install(self) -> None:
         for name in ("view", "reshape"):
@@ -40,8 +43,11 @@ class Views:
 
         def watched(tensor: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(tensor, *args, **kwargs)
-            if (probe.on or self._replaying) and mine(sys._getframe(1).f_code):
-                self._seen(name, tensor, result)
+            if (probe.on or self._replaying or self._listening) and mine(sys._getframe(1).f_code):
+                if self._listening:
+                    self._touched.update(probe.chain()[:1])
+                else:
+                    self._seen(name, tensor, result)
             return result
 
         watched.__wrapped__ = original  # type: ignore[attr-defined]
@@ -67,7 +73,7 @@ class Views:
             record.source, record.target = tuple(source), tuple(target)
         record.calls += 1
         record.relabelled += relabelled
-        record.crossing += crosses(before, after)
+        record.crossing += crosses(before, after) or moves(before, after)
         record.ambiguous += len(set(before)) < len(before) and sorted(before) == sorted(after)
         if not self._replaying:
             self._probe.wire.changed(record)
@@ -76,34 +82,44 @@ class Views:
         """Ask a copy of the network whether samples mix; and for other sizes, where equal ones left it open."""
         probe = self._probe
         asked = [record for record in self._records.values() if record.relabelled or probe.suspected(record.where[:1])]
-        last = probe.forwards.last
-        network = None if last is None else last[0]()
-        if not asked or network is None or id(network) in self._settled:
+        if not asked:
             return
-        self._settled.add(id(network))
         with probe.aside():
-            try:
-                mixing, why = mixing_of(Replay(probe)), ""
-            except Impossible as reason:
-                mixing, why = None, str(reason)
-            except Exception as error:  # noqa: BLE001
-                mixing, why = None, f"the probe failed: {error!r}"
-            for record in asked:
-                record.mixing, record.why = mixing, why
-                probe.wire.changed(record)
-            if any(not (record.crossing or record.relabelled) for record in asked):
-                for axis in range(_AXES):
-                    self._again(axis)
+            for root in probe.forwards.called():
+                if id(root.network()) not in self._settled:
+                    self._settled.add(id(root.network()))
+                    self._ask(root, asked)
 
-    def _again(self, axis: int) -> None:
+    def _ask(self, root: Root, asked: list[ViewSeen]) -> None:
+        self._touched.clear()
+        mixing: Union[float, None] = None
+        why = ""
+        self._listening = True
+        try:
+            mixing = mixing_of(Replay(root))
+        except Impossible as reason:
+            why = str(reason)
+        except Exception as error:  # noqa: BLE001
+            why = f"the probe failed: {error!r}"
+        finally:
+            self._listening = False
+        mine = [record for record in asked if record.where[0] in self._touched]
+        for record in mine:
+            record.mixing, record.why = mixing, why
+            self._probe.wire.changed(record)
+        if any(not (record.crossing or record.relabelled) for record in mine):
+            for axis in range(_AXES):
+                self._again(root, axis)
+
+    def _again(self, root: Root, axis: int) -> None:
         """The same with inputs that are smaller by one along an axis: sizes that agreed or divided each other by chance no longer do.
 
         Counts only if the output has as many samples as it must: a size that is written into the code may not fit the smaller input.
         """
-        replay = Replay(self._probe)
         self._replayed = []
         self._replaying = axis + 1
         try:
+            replay = Replay(root)
             with torch.no_grad():
                 before = _samples(replay.run())
                 self._replayed.clear()
@@ -132,6 +148,16 @@ def crosses(source: list[int], target: list[int]) -> bool:
     """Whether no refinement of both shapes keeps the order in memory: the products of leading sizes must divide one another."""
     edges = sorted({math.prod(shape[: count + 1]) for shape in (source, target) for count in range(len(shape))})
     return any(later % earlier for earlier, later in pairwise(edges) if earlier)
+
+
+def moves(source: list[int], target: list[int]) -> bool:
+    """Whether an axis that its size tells from all others lies elsewhere in memory: the product of the sizes behind it differs."""
+    for size in set(source) & set(target):
+        if source.count(size) == target.count(size) == 1:
+            behind = [math.prod(shape[shape.index(size) + 1 :]) for shape in (source, target)]
+            if behind[0] != behind[1]:
+                return True
+    return False
 
 
 def _fewer(value: Any, axis: int) -> Any:
