@@ -127,6 +127,17 @@ RIGHT = {
     "an unknown axis of one": "y = x.max(1, keepdim=True)[0]\nreturn y.view(-1, y.size(2))",
     "equal sizes": "x = torch.zeros(2, 5, 5)\nx[0] = 1\nreturn x.view(2, 5, 5)",
     "noise": "x = torch.randn(2, 5, 3)\nreturn x.view(2, 3, 5)",
+    "further sizes": (
+        "x = torch.zeros(7, 5, *input())\nx[0] = 1\ny = x.view(-1, *x.size()[2:])\n"
+        "return y.view(int(y.size(0) / 5), 5, y.size(1))"
+    ),
+    "sizes in one": (
+        "x = torch.zeros(7, 5, 3)\nx[0] = 1\ny = x.view(input())\nreturn y.view(int(y.size(0) / 5), 5, y.size(1))"
+    ),
+    "the first one": (
+        "b, t, c = x.shape\nq = self.proj(x[:, 0:1]).reshape(b, 1, self.heads, self.width // self.heads)\n"
+        "return q.transpose(1, 2)"
+    ),
     "a vector turned by its own shape": "return x.reshape(x.shape[1], x.shape[0])[0]",
     "a row turned by its own shape": "row, n = x.shape\nreturn x.view(n, row)",
     "a range": "return torch.arange(12).view(3, 4)",

@@ -19,6 +19,7 @@ from nnlint.trace.machine import MAX_ITEMS, Machine
 from nnlint.trace.story import GradUse, ModeRead, Zero
 from nnlint.trace.values import (
     MAX_ALTERNATIVES,
+    NONE,
     TRUE,
     Batches,
     Bound,
@@ -170,7 +171,10 @@ def _of_object(m: Machine, value: Obj, name: str, site: Site) -> Value:
                 if key == name:
                     return part
         if value.layer is not None and name in value.args:
-            return value.args[name]
+            given = value.args[name]
+            if name != "bias" or not isinstance(given, Const):
+                return given
+            return tensors.parameter(m, value, name, site) if given.value else NONE
         if value.factory is not None and name == head_of(value.name) != "":
             return networks.head(m, value, name, site)
         if name in ("weight", "bias") and (value.layer is not None or value.factory is not None):

@@ -63,6 +63,7 @@ def call(m: Machine, func: Value, args: Args, site: Site) -> Value:
     if isinstance(func, Partial):
         merged = Args([*func.args, *args.positional], {**func.kwargs, **args.keywords})
         merged.open, merged.rest = args.open, args.rest
+        merged.placed = None if args.placed is None else args.placed + len(func.args)
         return call(m, func.func, merged, site)
     if isinstance(func, ClassVal):
         return construct(m, func, args, site)
@@ -215,28 +216,29 @@ def words(cls: ClassVal) -> frozenset[str]:
 
 def escape(m: Machine, values: list[Value], site: Site) -> None:
     """Objects go where they cannot be followed."""
-    held = [value for value in values if _holds(value)]
+    held = [value for value in values if holds(value)]
     if held:
         m.tell(Escape(site, tuple(held)))
 
 
-def _holds(value: Value, depth: int = 0) -> bool:
+def holds(value: Value, depth: int = 0) -> bool:
+    """Whether there is a network, an optimizer or a service in a value."""
     if isinstance(value, (Network, Optimizer)):
         return True
     if depth > 3:
         return False
     if isinstance(value, Instance):
-        return any(_holds(part, depth + 1) for part in value.attrs.values())
+        return any(holds(part, depth + 1) for part in value.attrs.values())
     if isinstance(value, (ListVal, TupleVal)):
-        return any(_holds(part, depth + 1) for part in value.items)
+        return any(holds(part, depth + 1) for part in value.items)
     if isinstance(value, DictVal):
-        return any(_holds(part, depth + 1) for part in value.entries.values())
+        return any(holds(part, depth + 1) for part in value.entries.values())
     if isinstance(value, Choice):
-        return any(_holds(part, depth + 1) for _, part in value.alternatives)
+        return any(holds(part, depth + 1) for _, part in value.alternatives)
     if isinstance(value, Bound):
-        return _holds(value.receiver, depth + 1)
+        return holds(value.receiver, depth + 1)
     if isinstance(value, Partial):
-        return any(_holds(part, depth + 1) for part in (value.func, *value.args, *value.kwargs.values()))
+        return any(holds(part, depth + 1) for part in (value.func, *value.args, *value.kwargs.values()))
     return isinstance(value, (FuncVal, Service)) and isinstance(value, Service)
 
 
@@ -282,7 +284,7 @@ def enter(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Val
 
 
 def _bind(m: Machine, func: FuncVal, args: Args, frame: Frame, site: Site) -> None:
-    positional = list(args.positional)
+    positional = list(args.positional[: args.placed])
     keywords = dict(args.keywords)
     for param in func.node.params:
         value: Union[Value, None]
@@ -328,8 +330,8 @@ def guess(m: Machine, param: r.Param, func: FuncVal, site: Site) -> Value:
 def execute(m: Machine, func: FuncVal, frame: Frame, site: Site, handler: Union[Callable[[Value], Value], None] = None) -> Value:
     """Run the body of a function whose frame is set up; `handler` takes what it yields."""
     node = func.node
-    kept = m.calls, m.facts, m.grad
-    m.calls = frame.calls
+    kept = m.calls, m.facts, m.grad, m.decided
+    m.calls, m.decided = frame.calls, 0
     m.grad = m.grad and not func.no_grad
     frame.base_facts = m.facts
     m.depth += 1
@@ -352,7 +354,7 @@ def execute(m: Machine, func: FuncVal, frame: Frame, site: Site, handler: Union[
         m.close_scope(scope, outer)
         m.active.pop()
         m.depth -= 1
-        m.calls, m.facts, m.grad = kept
+        m.calls, m.facts, m.grad, m.decided = kept
 
 
 def _informative(returns: list[tuple[tuple[tuple[object, bool], ...], Value]]) -> list[tuple[tuple[tuple[object, bool], ...], Value]]:

@@ -10,7 +10,7 @@ from nnlint.findings import Site
 from nnlint.program import File, Program
 from nnlint.trace import attributes, calls, hooks, modules, statements
 from nnlint.trace.arguments import Args
-from nnlint.trace.machine import BudgetSpent, Machine
+from nnlint.trace.machine import BudgetSpent, Frame, Machine
 from nnlint.trace.story import Story
 from nnlint.trace.values import Bound, ClassVal, FuncVal, Instance, Network, Optimizer, Unknown, Value, birth
 
@@ -41,10 +41,8 @@ def stories(program: Program, budget: int = 200_000) -> Iterator[Story]:
             yield story
     for file in ordered:
         yield from _driven(m, file)
-    telling = TELLING | _helpers(func for file in ordered for func in file.module.body if isinstance(func, r.Function))
-    for file in ordered:
-        if file.module.words & telling:
-            yield from _unreached_classes(m, file)
+    helpers = _helpers(func for file in ordered for func in file.module.body if isinstance(func, r.Function))
+    yield from _unreached_classes(m, ordered, helpers)
     for file in ordered:
         if file.module.words & TELLING:
             yield from _unreached_functions(m, file)
@@ -114,25 +112,45 @@ def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
             yield from _functions(statement.body)
 
 
-def _unreached_classes(m: Machine, file: File) -> Iterator[Story]:
-    """Classes of a file that no script used."""
-    story = m.begin(file.key, script=False)
-    frame = None
-    with _bounded(story):
-        frame = modules.namespace(m, file.key)
-    if frame is None:
-        if story.trouble:
-            yield story
-        return
-    # What a helper views is known better from what it is given than on its own.
-    named = (value.node for value in frame.vars.values() if isinstance(value, FuncVal))
-    telling = TELLING | _helpers(node for node in named if isinstance(node, r.Function))
-    for value in list(frame.vars.values()):
-        if isinstance(value, ClassVal) and value.file is file and _has_more(m, value, telling):
+def _unreached_classes(m: Machine, files: list[File], helpers: frozenset[str]) -> Iterator[Story]:
+    """Classes that no script used; first those that no other one names: they give the others what their authors meant for them."""
+    frames: list[Frame] = []
+    for file in files:
+        if file.module.words & (TELLING | helpers):
             story = m.begin(file.key, script=False)
+            frame = None
             with _bounded(story):
-                _try_class(m, value, telling)
+                frame = modules.namespace(m, file.key)
+            if frame is not None:
+                frames.append(frame)
+            elif story.trouble:
+                yield story
+    found = [(cls, frame) for frame in frames for cls in frame.vars.values() if isinstance(cls, ClassVal) and cls.file is frame.file]
+    users = _users(found)
+    told = {cls.node for cls, frame in found if calls.words(cls) & (TELLING | helpers)}
+    waiting = list(told)
+    while waiting:  # what leads to something that is told is told too
+        new = users.get(waiting.pop(), set()) - told
+        told |= new
+        waiting += new
+    for cls, frame in sorted(found, key=lambda pair: pair[0].node in users):
+        telling = TELLING | helpers | {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
+        if _has_more(m, cls, telling):
+            story = m.begin(frame.file.key, script=False)
+            with _bounded(story):
+                _try_class(m, cls, telling)
             yield story
+
+
+def _users(found: list[tuple[ClassVal, Frame]]) -> dict[r.Class, set[r.Class]]:
+    """By class, the other classes that name it in their methods."""
+    users: dict[r.Class, set[r.Class]] = {}
+    for cls, frame in found:
+        for name in calls.words(cls):
+            value = frame.vars.get(name)
+            if isinstance(value, ClassVal) and value is not cls:
+                users.setdefault(value.node, set()).add(cls.node)
+    return users
 
 
 def _helpers(functions: Iterable[r.Function]) -> frozenset[str]:

@@ -122,6 +122,8 @@ def arguments(m: Machine, nodes: tuple[r.Arg, ...], frame: Frame) -> Args:
         value = m.settle(evaluate(m, node.value, frame))
         if node.star == "*":
             items = iteration.items(m, value)
+            if items is None and args.placed is None:
+                args.placed = len(args.positional)
             if isinstance(value, ListVal) and value.growing:
                 args.open = True
                 args.positional.extend(item for item in value.items if item is not ABSENT)

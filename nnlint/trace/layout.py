@@ -735,7 +735,7 @@ def _slice_size(total: Size, start: object, stop: object, step: object) -> Union
         return total - -bound.known if bound.known is not None and bound.known < 0 else bound
 
     if isinstance(stop, Size) and stop.known is not None and stop.known > 0:
-        return None  # min(stop, total)
+        return Size.of(1) if stop.known == 1 and first == 0 else None  # min(stop, total)
     if by > 1:
         # every second one: taken to go through without remainder
         return total // by if stop is None and first.known is not None and 0 <= first.known < by else None

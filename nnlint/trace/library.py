@@ -19,7 +19,7 @@ from nnlint.knowledge.schema import Factory, Kind, Op
 from nnlint.trace import attributes, calls, collections, expressions, fields, hooks, iteration, measures, networks, tensors, training
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
-from nnlint.trace.story import Copied, Zero
+from nnlint.trace.story import Copied, GradUse, Zero
 from nnlint.trace.values import (
     FALSE,
     NONE,
@@ -32,6 +32,7 @@ from nnlint.trace.values import (
     DictVal,
     External,
     FuncVal,
+    GradVal,
     Instance,
     Iterable,
     ListVal,
@@ -57,6 +58,9 @@ Handler = Callable[[Machine, "Args", Site], Value]
 
 def call(m: Machine, name: str, args: Args, site: Site) -> Value:
     """A call of the library member with this public qualified name."""
+    for value in args.values():
+        if isinstance(value, GradVal):
+            m.tell(GradUse(site, value.params, written=False))
     special = SPECIAL.get(name)
     if special is not None:
         return special(m, args, site)

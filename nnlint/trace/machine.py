@@ -111,6 +111,7 @@ class Machine:
         self.visited: set[tuple[str, int]] = set()
         self.objects: dict[tuple[str, int], Value] = {}
         self.quiet = 0
+        self.decided = 0
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
         self.shapes: dict[Hashable, Any] = {}
@@ -132,6 +133,7 @@ class Machine:
         self.facts = {}
         self.journal = []
         self.depth = 0
+        self.decided = 0
         self.active = []
         self.calls = ()
         self.grad = True
@@ -147,6 +149,8 @@ class Machine:
         event.calls = self.calls
         if isinstance(event, (Backward, Step)):
             event.loop = self.round
+        if isinstance(event, Backward):
+            event.born = birth()
         self.block.items.append(event)
 
     def spend(self) -> None:

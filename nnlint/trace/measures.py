@@ -165,9 +165,21 @@ def arguments(m: Machine, args: Mapping[str, Value]) -> dict[str, object]:
     out: dict[str, object] = {}
     for name, value in args.items():
         name = _NUMPY.get(name, name)
+        if name in _SHAPES and _whole(m, value):
+            out[name] = UNKNOWN
+            continue
         known = argument(m, value)
-        out[name] = _flat(known) if name in ("shape", "size", "sizes", "dims", "repeats") else known
+        out[name] = _flat(known) if name in _SHAPES else known
     return out
+
+
+_SHAPES = frozenset({"shape", "size", "sizes", "dims", "repeats"})
+
+
+def _whole(m: Machine, value: Value) -> bool:
+    """Something unknown alone may be all sizes at once."""
+    value = m.settle(value)
+    return isinstance(value, Unknown) or (isinstance(value, TupleVal) and len(value.items) == 1 and _whole(m, value.items[0]))
 
 
 def of_source(m: Machine, op: Op, args: Mapping[str, Value]) -> Layout:

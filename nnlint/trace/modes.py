@@ -19,7 +19,7 @@ USED, EVALUATED, CHOSEN = "used", "evaluated", "chosen"
 class Switched(NamedTuple):
     """The mode of a layer, the switch that set it, and what came since: it was trained (`USED`), an evaluation ran (`EVALUATED`), or it
     was trained in eval mode without one, which is a choice (`CHOSEN`). `trained` is for ever. `calls` lead to the switch, `back` says
-    that it ends an evaluation that began in the same function."""
+    that it ends an evaluation that began in the same function, `told` that the caller has asked for it."""
 
     mode: str
     site: Union[Site, None] = None
@@ -27,6 +27,7 @@ class Switched(NamedTuple):
     trained: bool = False
     calls: tuple[Site, ...] = ()
     back: bool = False
+    told: bool = False
 
     def meant(self, forward: Forward) -> bool:
         """Whether `train()` was called for this very forward, and not at the end of something that is over."""
@@ -103,7 +104,7 @@ class Modes:
             return state._replace(mode=UNKNOWN, since="")
         if mode:
             back = state.mode == EVAL and state.since == EVALUATED and state.calls == event.calls
-            return Switched(TRAIN, event.site, USED if restored and state.trained else "", state.trained, event.calls, back)
+            return Switched(TRAIN, event.site, USED if restored and state.trained else "", state.trained, event.calls, back, event.chosen)
         if state.mode == EVAL and (restored or state.since == CHOSEN):
             return state
         return Switched(EVAL, event.site, "", state.trained, event.calls)
@@ -120,7 +121,7 @@ class Modes:
             return state._replace(trained=True)
         if role == EVALUATES and state.mode == TRAIN and (state.trained or _loaded(event.network)):
             # `train()` right before an evaluation is a decision (dropout as noise), unless its result is a score.
-            if not state.meant(event) or (event.scored and not event.moded):
+            if not state.meant(event) or (event.scored and not event.moded and not state.told):
                 self.evaluations.setdefault(event, state)
         if state.mode == EVAL and state.since != CHOSEN and (role == EVALUATES or not event.grad):
             return state._replace(since=EVALUATED)

@@ -386,7 +386,9 @@ def switch(m: Machine, net: Value, flag: Union[Value, None], site: Site) -> None
         return
     decided = expressions.truth(m, flag)
     if isinstance(decided, bool):
-        m.tell(Mode(site, net, decided))
+        event = Mode(site, net, decided)
+        event.chosen = m.decided > 0
+        m.tell(event)
         _switch_parts(m, net, decided, site)
         return
     m.fork(

@@ -27,6 +27,7 @@ from nnlint.trace.values import (
     Range,
     Service,
     Tensor,
+    TupleVal,
     Unknown,
     Value,
     birth,
@@ -261,7 +262,10 @@ def _if(m: Machine, node: r.If, frame: Frame) -> Status:
     test = expressions.evaluate(m, node.test, frame)
     decided = expressions.truth(m, test)
     if isinstance(decided, bool):
-        return run(m, node.body if decided else node.orelse, frame)
+        m.decided += 1
+        status = run(m, node.body if decided else node.orelse, frame)
+        m.decided -= 1
+        return status
     return branch(
         m,
         [
@@ -376,17 +380,30 @@ def _for(m: Machine, node: r.For, frame: Frame) -> Status:
     if known is not None and _unrolls(source, known, node):
         return _unrolled(m, node, known, frame)
 
-    def begin() -> None:
-        item = iteration.element(m, source, site)
+    def act() -> Status:
+        item = m.settle(iteration.element(m, source, site))
         if m.loop is not None:
             m.loop.left = iteration.left(m, source, item, site)
             m.loop.counter = iteration.counter(source, item)
             if m.loop.counter is not None and m.loop.counter[1] == 0:
                 m.story.firsts[m.loop.counter[0]] = m.loop, False
-        bind(m, node.target, item, frame)
+        if isinstance(item, Choice) and _touches(node, _TRAINING) and all(_pairs(part) for _, part in item.alternatives):
+            # What belongs together stays together.
+            return branch(m, [(facts, lambda part=part: _taken(m, node, part, frame)) for facts, part in item.alternatives], site)  # type: ignore[misc]
+        return _taken(m, node, item, frame)
 
-    status = repeat(m, site, frame, begin, node.body, source_key(source), iteration.yields_batches(source))
+    status = repeat(m, site, frame, act, source_key(source), iteration.yields_batches(source))
     return status or run(m, node.orelse, frame)
+
+
+def _taken(m: Machine, node: r.For, item: Value, frame: Frame) -> Status:
+    bind(m, node.target, item, frame)
+    return run(m, node.body, frame)
+
+
+def _pairs(value: Value) -> bool:
+    """Whether a value holds several objects that are trained, or train, together."""
+    return isinstance(value, TupleVal) and sum(calls.holds(part) for part in value.items) > 1
 
 
 def source_key(source: Value) -> Any:
@@ -432,7 +449,7 @@ def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Stat
         previous = item
         loop = Loop(site, m.round, None, batches=False)
         loop.once = True
-        status = _round(m, loop, lambda item=item: bind(m, node.target, item, frame), node.body, frame)  # type: ignore[misc]
+        status = _round(m, loop, lambda item=item: _taken(m, node, item, frame))  # type: ignore[misc]
         if status in ("return", "raise"):
             return status
         if status == "break":
@@ -440,15 +457,14 @@ def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Stat
     return run(m, node.orelse, frame)
 
 
-def _round(m: Machine, loop: Loop, begin: Callable[[], None], body: Sequence[r.Stmt], frame: Frame) -> Status:
+def _round(m: Machine, loop: Loop, act: Callable[[], Status]) -> Status:
     outer = m.block, m.facts, m.loop, m.round
     m.block, m.round = loop.body, loop
     loop.start = birth()
     loop.calls = m.calls
     if not loop.once:
         m.loop = loop
-    begin()
-    status = run(m, body, frame)
+    status = act()
     m.block, m.facts, m.loop, m.round = outer
     if has_events(loop.body) or any(True for _ in loop.body.items):
         m.block.items.append(loop)
@@ -456,7 +472,7 @@ def _round(m: Machine, loop: Loop, begin: Callable[[], None], body: Sequence[r.S
 
 
 def repeat(
-    m: Machine, site: Site, frame: Frame, begin: Callable[[], None], body: Sequence[r.Stmt], data: Any, batches: bool, endless: bool = False
+    m: Machine, site: Site, frame: Frame, act: Callable[[], Status], data: Any, batches: bool, endless: bool = False
 ) -> Status:
     """A loop of unknown length: once to learn what flows round, then once for the story. It is taken to run at least once."""
     if not m.warming:
@@ -465,7 +481,7 @@ def repeat(
         m.block, m.journal = Block(), []
         returns, yields = len(frame.returns), len(frame.yields)
         warm = Loop(site, m.round, data, batches)
-        _round(m, warm, begin, body, frame)
+        _round(m, warm, act)
         del frame.returns[returns:]
         del frame.yields[yields:]
         changed = m.journal
@@ -476,7 +492,7 @@ def repeat(
         flags = []
     loop = Loop(site, m.round, data, batches)
     loop.endless = endless
-    status = _round(m, loop, begin, body, frame)
+    status = _round(m, loop, act)
     # Flags that every round leaves as the first one did tell the first round from the others.
     if flags and all(same(m._read(container, key), now) for container, key, now in flags):
         m.story.firsts[_mark(warm)] = loop, True
@@ -522,13 +538,14 @@ def _number(value: Value) -> bool:
 def _while(m: Machine, node: r.While, frame: Frame) -> Status:
     site = site_of(node, frame)
 
-    def begin() -> None:
+    def act() -> Status:
         test = expressions.evaluate(m, node.test, frame)
         m.facts = {**m.facts, **dict(expressions.conditions(m, test, True))}
+        return run(m, node.body, frame)
 
     if expressions.truth(m, expressions.evaluate(m, node.test, frame)) is False:
         return run(m, node.orelse, frame)
-    status = repeat(m, site, frame, begin, node.body, None, False, endless=isinstance(node.test, r.Const) and bool(node.test.value))
+    status = repeat(m, site, frame, act, None, False, endless=isinstance(node.test, r.Const) and bool(node.test.value))
     return status or run(m, node.orelse, frame)
 
 

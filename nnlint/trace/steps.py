@@ -86,6 +86,8 @@ class Gradients:
         if isinstance(event, Step):
             return event.optimizer is self.optimizer
         if isinstance(event, Backward):
+            if event.born < self.optimizer.id:
+                return False  # nobody meant it for an optimizer that did not exist
             return self.held is None or event.networks is None or any(id(network) in self.held for network in event.networks)
         if isinstance(event, (Zero, GradUse)):
             return overlap(event.params, self.params)

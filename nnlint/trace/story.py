@@ -69,9 +69,9 @@ class LossCall(Event):
 
 
 class Backward(Event):
-    """Gradients are added. `networks` are those reached, None where that is not known."""
+    """Gradients are added. `networks` are those reached, None where that is not known; `born` is the time, as that of values."""
 
-    __slots__ = ("forwards", "loop", "loss", "networks", "seen")
+    __slots__ = ("born", "forwards", "loop", "loss", "networks", "seen")
 
     def __init__(
         self, site: Site, loss: Value, networks: Union[frozenset[Value], None], forwards: frozenset[Forward], seen: frozenset[Forward]
@@ -82,6 +82,7 @@ class Backward(Event):
         self.forwards = forwards
         self.seen = seen
         self.loop: Union[Loop, None] = None
+        self.born = 0
 
 
 class Step(Event):
@@ -117,9 +118,9 @@ class GradUse(Event):
 
 class Mode(Event):
     """`network` is switched to training (True) or evaluation (False) mode; None where that is not known; a key where the mode is that
-    which was read before, or depends on a condition."""
+    which was read before, or depends on a condition. `chosen` says that it stands under a condition which the caller has decided."""
 
-    __slots__ = ("key", "mode", "negated", "network")
+    __slots__ = ("chosen", "key", "mode", "negated", "network")
 
     def __init__(self, site: Site, network: Value, mode: Union[bool, None], key: Hashable = None, negated: bool = False) -> None:
         super().__init__(site)
@@ -127,6 +128,7 @@ class Mode(Event):
         self.mode = mode
         self.key = key
         self.negated = negated
+        self.chosen = False
 
 
 class ModeRead(Event):
