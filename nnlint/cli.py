@@ -169,6 +169,8 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...
     from nnlint.registry import catalogue
     from nnlint.settings import settle
 
+    if sys.platform == "win32":
+        raise Trouble("`--runtime` does not work on Windows yet: nothing there keeps the script from changing your files")
     if len(paths) + bool(options["module"]) != 1:
         raise Trouble("`--runtime` runs one script (or one module with `-m`); what it is to be given follows after `--`")
     script = find(options["module"] or paths[0], as_module=bool(options["module"]))

@@ -106,8 +106,10 @@ def places_of(finding: Finding) -> list[Place]:
 
 
 def overlap(one: Place, other: Place) -> bool:
-    """Whether two places share a line of the same file or cell."""
-    return (one.filename, one.cell) == (other.filename, other.cell) and one.row <= other.end_row and other.row <= one.end_row
+    """Whether two places of the same file or cell share some of their text."""
+    if (one.filename, one.cell) != (other.filename, other.cell):
+        return False
+    return (one.row, one.column) < (other.end_row, other.end_column) and (other.row, other.column) < (one.end_row, one.end_column)
 
 
 def total(records: Sequence[R], count: Callable[[R], int]) -> int:

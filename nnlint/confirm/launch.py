@@ -31,6 +31,7 @@ class Outcome(msgspec.Struct):
     code: Union[int, None]
     output: str
     seconds: float
+    aside: tuple[str, ...] = ()  # what went past the guard over the user's files
 
 
 def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRecord], None] = lambda record: None) -> Outcome:
@@ -63,7 +64,7 @@ def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRe
         reader.close()
     ended = _ended(records, reason, child.returncode)
     output = (scratch / _OUTPUT).read_text(encoding="utf-8", errors="replace")
-    return Outcome(records, ended, child.returncode, output, time.monotonic() - began)
+    return Outcome(records, ended, child.returncode, output, time.monotonic() - began, _past_the_guard(scratch))
 
 
 def _follow(child: subprocess.Popen[bytes], job: Job, began: float, read: Callable[[], None], records: list[tuple[int, AnyRecord]]) -> str:
@@ -147,11 +148,27 @@ def _ended(records: list[tuple[int, AnyRecord]], reason: str, code: Union[int, N
     for record in said:
         if record.reason == "error":
             return record
-    if said:
+    if said and not (reason == "interrupt" and said[0].reason == "timeout"):
         return said[0]
     if reason in ("timeout", "interrupt"):
         return Ended(reason=reason)
     return Ended(reason="end" if code == 0 else "error", error="" if code == 0 else f"the process ended with code {code}")
+
+
+def _past_the_guard(scratch: Path) -> tuple[str, ...]:
+    """What the script did that its own changes to files do not reach, or that was refused."""
+    from nnlint.confirm.child.guard import lines
+
+    said = []
+    for line in lines(str(scratch)):
+        where = line["where"].rpartition(":")[0]
+        if f"{os.sep}site-packages{os.sep}" in where or not where:
+            continue
+        if line["kind"] == "command":
+            said.append(f"it ran `{line['command']}`, which does not see what the script has written")
+        else:
+            said.append(f"`{line['call']}` of `{line['path']}` was refused, because it went past the guard")
+    return tuple(dict.fromkeys(said))
 
 
 def _end(child: subprocess.Popen[bytes], read: Callable[[], None], others: set[int]) -> None:

@@ -102,13 +102,14 @@ class Map:
         if source is None:
             return None
         return source.place(
-            Span(spot.row, _column(source, spot.row, spot.column), spot.end_row, _column(source, spot.end_row, spot.end_column))
+            Span(spot.row, _column(source, spot.row, spot.column, 0), spot.end_row, _column(source, spot.end_row, spot.end_column, -1))
         )
 
 
-def _column(source: Source, row: int, column: int) -> int:
-    """Characters from 1, for bytes from 0."""
+def _column(source: Source, row: int, column: int, edge: int) -> int:
+    """Characters from 1, for bytes from 0; the edge of the line where Python does not tell the column."""
     lines = source.text.split("\n")
-    if column < 0 or row > len(lines):
-        return 1
-    return len(lines[row - 1].encode()[:column].decode(errors="replace")) + 1
+    line = lines[row - 1].encode() if row <= len(lines) else b""
+    if column < 0:
+        column = len(line) if edge else len(line) - len(line.lstrip())
+    return len(line[:column].decode(errors="replace")) + 1

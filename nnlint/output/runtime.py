@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nnlint.findings import Finding
 
 _BAR = 24
+_ASIDE = 5  # remarks about the guard
 _TAIL = 12  # lines of the script's output that are shown when it failed
 
 
@@ -71,7 +72,7 @@ def _story(confirmation: Confirmation) -> list[str]:
         lines += [f"  {plain(line)}" for line in (ended.trace or _tail(outcome.output)).splitlines()]
     if not evidence.steps and ended.reason != "error":
         lines.append("No optimizer took a step.")
-    lines += [f"  {plain(note)}" for note in evidence.notes]
+    lines += [f"  {plain(note)}" for note in (*evidence.notes, *outcome.aside[:_ASIDE])]
     if evidence.guarded is not None and not evidence.guarded.kernel:
         lines.append(f"  {evidence.guarded.limits}")
     return lines
@@ -114,7 +115,7 @@ def document(confirmation: Confirmation, version: str) -> dict[str, Any]:
         "error": {"message": ended.error, "trace": ended.trace, "missing": ended.missing or None} if ended.reason == "error" else None,
         "findings": [entry(finding) for finding in confirmation.result.findings],
         "recipe": [],
-        "notes": evidence.notes,
+        "notes": [*evidence.notes, *outcome.aside],
         "guard": None if evidence.guarded is None else {"kernel": evidence.guarded.kernel, "limits": evidence.guarded.limits},
         "output": outcome.output,
     }

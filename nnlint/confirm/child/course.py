@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _BEYOND = 5  # optimizer steps after an evaluation
 _PASS = 8  # batches of a pass that is cut short
-_EVALUATIONS = 5  # calls without gradients that make an evaluation
+_CALLS = 5  # calls without gradients that are enough
+_EVALUATIONS = 2  # the same where an evaluation is a call or two
 _PASSES = 60  # passes without an evaluation after which none is expected
 
 
@@ -30,6 +31,7 @@ class Course:
         self._cutting = False
         self._passes = 0
         self._evaluated_at: int | None = None
+        self._evaluations = 0  # with training steps between them
         self._stopped = False
 
     def install(self) -> None:
@@ -70,6 +72,7 @@ class Course:
 
     def evaluated(self) -> None:
         """Called at each evaluating forward."""
+        self._evaluations += self._evaluated_at != self.steps
         self._evaluated_at = self.steps
 
     def settle(self) -> None:
@@ -81,7 +84,7 @@ class Course:
         probe = self._probe
         if not probe.forwards.owned():
             return True
-        seen = self._evaluated_at is not None and probe.forwards.silent >= _EVALUATIONS
+        seen = probe.forwards.silent >= _CALLS or self._evaluations >= _EVALUATIONS
         if seen and self._evaluated_at is not None and self.steps >= self._evaluated_at + _BEYOND:
             return True
         if self._passes >= _PASSES:

@@ -12,6 +12,7 @@ import importlib.machinery
 import importlib.util
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ def begin(scratch: str) -> None:
     sys.meta_path.insert(0, TorchFinder(session))
     sys.excepthook = session.uncaught
     atexit.register(session.over)
+    signal.signal(signal.SIGTERM, session.ended_from_outside)
     os.register_at_fork(after_in_child=session.forget)
     leave = os._exit
 
@@ -94,7 +96,6 @@ def _die_with_parent() -> None:
     if sys.platform != "linux":
         return
     import ctypes
-    import signal
 
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -135,6 +136,11 @@ class Session:
         self.ended = True
         if self.probe is not None:
             self.probe.on = False
+
+    def ended_from_outside(self, number: int, frame: object) -> None:
+        """The launcher's time is up."""
+        self.end(Ended(reason="timeout"))
+        raise Stop
 
     def uncaught(self, kind: type[BaseException], error: BaseException, trace: Union[TracebackType, None]) -> None:
         if isinstance(error, Stop):
