@@ -388,7 +388,7 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
     else:
         made = Instance(site, cls)
     m.objects[cls.file.key, cls.node.at] = made
-    if m.depth >= MAX_DEPTH or m.active.count(cls.node) >= 3 or (isinstance(made, Network) and _tried(m, cls)):
+    if m.depth >= MAX_DEPTH or m.active.count(cls.node) >= 3 or (isinstance(made, Network) and _tried(m, cls, args)):
         if isinstance(made, Network):
             made.hollow = True
             made.complete = False
@@ -410,12 +410,14 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
 ENOUGH = 2
 
 
-def _tried(m: Machine, cls: ClassVal) -> bool:
-    """Where no script runs, a class that was built a few times already shows nothing new."""
+def _tried(m: Machine, cls: ClassVal, args: Args) -> bool:
+    """Where no script runs, a class that was built a few times already with the same flags shows nothing new."""
     if m.story.script:
         return False
-    m.tried[(cls.file.key, cls.node.at)] += 1
-    return m.tried[(cls.file.key, cls.node.at)] > ENOUGH
+    given = [*enumerate(args.positional), *args.keywords.items()]
+    flags = tuple((name, value.value) for name, value in given if isinstance(value, Const) and type(value.value) not in (int, float))
+    m.tried[cls.node, flags] += 1
+    return m.tried[cls.node, flags] > ENOUGH
 
 
 def _fields(m: Machine, made: Union[Network, Optimizer, Instance], cls: ClassVal, args: Args, site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Union
 
 from nnlint import records as r
 from nnlint.findings import Site
@@ -41,8 +42,14 @@ def stories(program: Program, budget: int = 200_000) -> Iterator[Story]:
             yield story
     for file in ordered:
         yield from _driven(m, file)
-    helpers = _helpers(func for file in ordered for func in file.module.body if isinstance(func, r.Function))
-    yield from _unreached_classes(m, ordered, helpers)
+    telling = TELLING | _helpers(func for file in ordered for func in file.module.body if isinstance(func, r.Function))
+    named = telling | {
+        cls.name
+        for file in ordered
+        for cls in file.module.body
+        if isinstance(cls, r.Class) and any(func.words & telling for func in _functions((cls,)))
+    }
+    yield from _unreached_classes(m, [file for file in ordered if file.module.words & named])
     for file in ordered:
         if file.module.words & TELLING:
             yield from _unreached_functions(m, file)
@@ -112,29 +119,29 @@ def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
             yield from _functions(statement.body)
 
 
-def _unreached_classes(m: Machine, files: list[File], helpers: frozenset[str]) -> Iterator[Story]:
+def _unreached_classes(m: Machine, files: list[File]) -> Iterator[Story]:
     """Classes that no script used; first those that no other one names: they give the others what their authors meant for them."""
     frames: list[Frame] = []
     for file in files:
-        if file.module.words & (TELLING | helpers):
-            story = m.begin(file.key, script=False)
-            frame = None
-            with _bounded(story):
-                frame = modules.namespace(m, file.key)
-            if frame is not None:
-                frames.append(frame)
-            elif story.trouble:
-                yield story
+        story = m.begin(file.key, script=False)
+        frame = None
+        with _bounded(story):
+            frame = modules.namespace(m, file.key)
+        if frame is not None:
+            frames.append(frame)
+        elif story.trouble:
+            yield story
     found = [(cls, frame) for frame in frames for cls in frame.vars.values() if isinstance(cls, ClassVal) and cls.file is frame.file]
     users = _users(found)
-    told = {cls.node for cls, frame in found if calls.words(cls) & (TELLING | helpers)}
+    words = {id(frame): TELLING | _helpers(value.node for value in frame.vars.values() if isinstance(value, FuncVal)) for frame in frames}
+    told = {cls.node for cls, frame in found if calls.words(cls) & words[id(frame)]}
     waiting = list(told)
     while waiting:  # what leads to something that is told is told too
         new = users.get(waiting.pop(), set()) - told
         told |= new
         waiting += new
     for cls, frame in sorted(found, key=lambda pair: pair[0].node in users):
-        telling = TELLING | helpers | {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
+        telling = words[id(frame)] | {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
         if _has_more(m, cls, telling):
             story = m.begin(frame.file.key, script=False)
             with _bounded(story):
@@ -153,9 +160,9 @@ def _users(found: list[tuple[ClassVal, Frame]]) -> dict[r.Class, set[r.Class]]:
     return users
 
 
-def _helpers(functions: Iterable[r.Function]) -> frozenset[str]:
+def _helpers(functions: Iterable[Union[r.Function, r.Lambda]]) -> frozenset[str]:
     """The names of functions that view what they are given."""
-    return frozenset(func.name for func in functions if func.words & _VIEWS)
+    return frozenset(func.name for func in functions if isinstance(func, r.Function) and func.words & _VIEWS)
 
 
 def _unreached_functions(m: Machine, file: File) -> Iterator[Story]:

@@ -1,0 +1,84 @@
+"""Where a program starts: classes and functions that no script has come to are tried as their own project uses them."""
+
+from __future__ import annotations
+
+from stories import lines
+
+HEAD = """\
+import torch
+from torch import nn
+
+
+class Unit(nn.Module):
+    def __init__(self, width, normed=True, bias=True):
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, bias=bias)
+        self.norm = nn.BatchNorm2d(width) if normed else nn.Identity()
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+"""
+CONV = "NN501 self.conv = nn.Conv2d(width, width, 3, bias=bias)"
+
+
+def test_a_class_alone_has_its_defaults() -> None:
+    assert lines(HEAD, "NN501") == [CONV]
+
+
+def used(*units: str) -> str:
+    made = ", ".join(f"Unit(width, {unit})" for unit in units)
+    return f"""{HEAD}
+
+class Stage(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.units = nn.Sequential({made})
+
+    def forward(self, x):
+        return self.units(x)
+
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stages = nn.Sequential(Stage(), Stage(16))
+
+    def forward(self, x):
+        return self.stages(x)
+"""
+
+
+def test_a_class_is_what_its_users_make_of_it() -> None:
+    assert lines(used("bias=False"), "NN501") == []
+    assert lines(used("bias=False", "bias=True"), "NN501") == [CONV]
+    assert lines(used("True"), "NN501") == [CONV]
+
+
+def test_each_setting_is_built() -> None:
+    """A line that builds layers of both kinds cannot do without the bias."""
+    assert lines(used("True", "True", "True", "True", "normed=False"), "NN501") == []
+    assert lines(used("normed=False", "True"), "NN501") == []
+
+
+def test_a_user_in_another_file() -> None:
+    files = {
+        "blocks.py": HEAD,
+        "whole.py": """\
+            from torch import nn
+            from blocks import Unit
+
+
+            class Whole(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.units = nn.ModuleList([Unit(8, bias=False), Unit(8, True, False)])
+
+                def forward(self, x):
+                    for unit in self.units:
+                        x = unit(x)
+                    return x
+            """,
+    }
+    from stories import said
+
+    assert [finding.code for finding in said(files).findings] == []
