@@ -20,34 +20,41 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 class Frames:
-    """Cached by code object and instruction, because every step asks for the same few places."""
+    """Cached by code object and instruction, because every step asks for the same few places.
+
+    By identity: Python computes the hash of a code object anew each time. The caches keep the code objects alive.
+    """
 
     def __init__(self) -> None:
-        self._mine: dict[CodeType, str] = {}
-        self._spots: dict[tuple[CodeType, int], Spot] = {}
+        self._mine: dict[int, tuple[str, CodeType]] = {}
+        self._spots: dict[tuple[int, int], Spot] = {}
 
-    def chain(self) -> Chain:
+    def chain(self, most: int = _MOST) -> Chain:
         """The user's frames of the call at hand, innermost first."""
         frame: Union[FrameType, None] = sys._getframe(1)
         spots: list[Spot] = []
-        while frame is not None and len(spots) < _MOST:
-            path = self.mine(frame.f_code)
+        known, where = self._mine, self._spots
+        while frame is not None and len(spots) < most:
+            code = frame.f_code
+            key = id(code)
+            path = known[key][0] if key in known else self.mine(code)
             if path:
-                spots.append(self.spot(frame, path))
+                spots.append(where.get((key, frame.f_lasti)) or self.spot(frame, path))
             frame = frame.f_back
         return tuple(spots)
 
     def mine(self, code: CodeType) -> str:
         """The absolute path of a user's file; nothing for torch, libraries, the standard library and nnlint."""
-        known = self._mine.get(code)
+        known = self._mine.get(id(code))
         if known is None:
-            known = self._mine[code] = _path(code.co_filename)
-        return known
+            known = self._mine[id(code)] = (_path(code.co_filename), code)
+        return known[0]
 
     def spot(self, frame: FrameType, path: str) -> Spot:
-        key = (frame.f_code, frame.f_lasti)
+        key = (id(frame.f_code), frame.f_lasti)
         known = self._spots.get(key)
         if known is None:
+            self.mine(frame.f_code)
             known = self._spots[key] = _spot(frame, path)
         return known
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nnlint.confirm.child.probe import Probe
 
 _PREFIX = "torch.nn.functional."
+_NEAR = 3  # frames that are kept of where an operation was called
 _MARK = "nnlint"  # key in the metadata of an autograd node
 _CHECKED = 60  # batches of a record whose values are looked at
 
@@ -66,6 +67,7 @@ class Losses:
         if original is None:
             return
         probe, stack = self._probe, self._probe.forwards.stack
+        affine = name in _LINEAR
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
@@ -73,7 +75,9 @@ class Losses:
                 node = getattr(result, "grad_fn", None)
                 if node is not None:
                     layer = stack[-1] if stack and type(stack[-1]).__module__.startswith("torch.nn.modules") else None
-                    node.metadata[_MARK] = (probe.chain(), None if layer is None else probe.births.spot(layer))
+                    # Where a linear layer was constructed tells enough; there are many of them.
+                    where = () if affine and layer is not None else probe.frames.chain(_NEAR)
+                    node.metadata[_MARK] = (where, None if layer is None else probe.births.spot(layer))
             return result
 
         watched.__wrapped__ = original  # type: ignore[attr-defined]
@@ -141,11 +145,11 @@ def classes(input: torch.Tensor) -> int:
 
 def made_by(node: Any) -> Maker:
     """Walk from an autograd node through what only passes values on."""
-    mark: tuple[Chain, Union[Spot, None]] = ((), None)
+    mark: Union[tuple[Chain, Union[Spot, None]], None] = None
     for _ in range(64):
         if node is None:
             return Maker("", None)
-        mark = (node.metadata or {}).get(_MARK, mark) if not mark[0] else mark
+        mark = mark or (node.metadata or {}).get(_MARK)
         match = _NAME.match(type(node).__name__)
         name = match[1] if match else type(node).__name__
         if name in _VIEWS:
@@ -155,7 +159,7 @@ def made_by(node: Any) -> Maker:
             same = {(maker.name, maker.made) for maker in makers}
             return makers[0] if len(same) == 1 else Maker("several", node)
         else:
-            return Maker("linear" if name in _AFFINE else _snake(name), node, *mark)
+            return Maker("linear" if name in _AFFINE else _snake(name), node, *(mark or ((), None)))
     return Maker("", None)
 
 
