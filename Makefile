@@ -1,22 +1,30 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-# What `make demo` needs; no torch.
+# The linter alone; no torch.
 .venv/nnlint: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+# What a confirmation run needs besides.
+.venv/torch: .venv/nnlint
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torch
+	@touch $@
+
 # What the tests need: they run every fixture and every example of the documentation.
-.venv/tests: .venv/nnlint
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --group torch
+.venv/tests: .venv/torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
 .PHONY: demo test check generate clean
 
-demo: .venv/nnlint  ## lint the project of several files in fixtures/demo/greenhouse
+demo: .venv/torch  ## lint the project of several files in fixtures/demo/greenhouse, then run it and settle each finding
+	@echo "\$$ nnlint fixtures/demo/greenhouse"
 	@$(BIN)/nnlint --exit-zero fixtures/demo/greenhouse
+	@echo "\$$ nnlint --runtime --format concise fixtures/demo/greenhouse/train.py"
+	@$(BIN)/nnlint --runtime --format concise --exit-zero fixtures/demo/greenhouse/train.py
 
 test: .venv/tests  ## run all tests
 	$(BIN)/python -m pytest --quiet -n auto

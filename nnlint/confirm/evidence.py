@@ -14,6 +14,7 @@ from nnlint.confirm.records import (
     LossSeen,
     Note,
     Progress,
+    RankSeen,
     Record,
     Setting,
     Spot,
@@ -40,6 +41,7 @@ class Evidence:
         self.forwards = self._all(ForwardSeen)
         self.views = self._all(ViewSeen)
         self.biases = self._all(BiasSeen)
+        self.ranks = [(rank, record) for (rank, _), record in latest.items() if isinstance(record, RankSeen)]
         self.notes = list(dict.fromkeys(note.text for note in self._all(Note)))
         self.setting = next(iter(self._all(Setting)), None)
         self.guarded = next(iter(self._all(Guarded)), None)

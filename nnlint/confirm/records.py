@@ -149,6 +149,23 @@ class ViewSeen(Record):
     device: str = ""
 
 
+class RankSeen(Record):
+    """A network that was wrapped to be trained on several ranks, as this rank sees it.
+
+    `parameters` is a fingerprint after each step, `batches` one of each training input; `bare` is where the wrapped network was called
+    itself. `epochs` counts the passes over a `DistributedSampler` that shuffles, `epoch_set` those for which the epoch had changed.
+    """
+
+    network: str
+    made: Chain
+    parameters: tuple[float, ...] = ()
+    batches: tuple[float, ...] = ()
+    bare: Chain = ()
+    epochs: int = 0
+    epoch_set: int = 0
+    sampler: Chain = ()
+
+
 class BiasSeen(Record):
     """A layer with a bias, and what its bias does to the output of the network: the change for noise of size 1 in the bias, over the
     change for weights that are 50 % off, in the modes of training."""
@@ -203,4 +220,4 @@ class Ended(Record):
     missing: str = ""  # the file that was not found
 
 
-AnyRecord = Union[LossSeen, StepSeen, ForwardSeen, ViewSeen, BiasSeen, Progress, Setting, Guarded, Note, Ended]
+AnyRecord = Union[LossSeen, StepSeen, ForwardSeen, ViewSeen, RankSeen, BiasSeen, Progress, Setting, Guarded, Note, Ended]

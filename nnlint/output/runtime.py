@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nnlint.confirm.ranks import remarks
 from nnlint.confirm.records import AnyRecord, Progress
 from nnlint.output.json import entry
 from nnlint.output.line import COLOURS, location, plain, ruling
@@ -72,7 +73,7 @@ def _story(confirmation: Confirmation) -> list[str]:
         lines += [f"  {plain(line)}" for line in (ended.trace or _tail(outcome.output)).splitlines()]
     if not evidence.steps and ended.reason != "error":
         lines.append("No optimizer took a step.")
-    lines += [f"  {plain(note)}" for note in (*evidence.notes, *outcome.aside[:_ASIDE])]
+    lines += [f"  {plain(note)}" for note in (*remarks(evidence), *evidence.notes, *outcome.aside[:_ASIDE])]
     if evidence.guarded is not None and not evidence.guarded.kernel:
         lines.append(f"  {evidence.guarded.limits}")
     return lines
@@ -115,7 +116,7 @@ def document(confirmation: Confirmation, version: str) -> dict[str, Any]:
         "error": {"message": ended.error, "trace": ended.trace, "missing": ended.missing or None} if ended.reason == "error" else None,
         "findings": [entry(finding) for finding in confirmation.result.findings],
         "recipe": [],
-        "notes": [*evidence.notes, *outcome.aside],
+        "notes": [*remarks(evidence), *evidence.notes, *outcome.aside],
         "guard": None if evidence.guarded is None else {"kernel": evidence.guarded.kernel, "limits": evidence.guarded.limits},
         "output": outcome.output,
     }

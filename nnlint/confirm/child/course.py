@@ -64,6 +64,7 @@ class Course:
         self._progress.loss = probe.losses.last
         self._progress.evaluations = probe.forwards.silent
         probe.wire.changed(self._progress)
+        probe.ranks.stepped()
         if self.steps == 3:
             self.settle()
         if self.steps >= probe.job.steps and self._enough():

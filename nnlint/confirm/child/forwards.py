@@ -166,6 +166,7 @@ class Forwards:
         if outputs:
             record.graph += 1
             root.given = (args, kwargs)
+            self._probe.ranks.called(module, chain, inputs)
             self._watch_outputs(root, record, mode, outputs, inputs)
         elif not torch.is_grad_enabled():
             self._silent(root, record, mode, inputs)

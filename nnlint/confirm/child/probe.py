@@ -21,6 +21,7 @@ from nnlint.confirm.child.course import Course
 from nnlint.confirm.child.forwards import Forwards
 from nnlint.confirm.child.gradients import Gradients
 from nnlint.confirm.child.losses import Losses
+from nnlint.confirm.child.ranks import Ranks
 from nnlint.confirm.child.views import Views
 from nnlint.confirm.records import Chain, Note, Record
 
@@ -45,11 +46,14 @@ class Probe:
         self.gradients = Gradients(self)
         self.views = Views(self)
         self.biases = Biases(self)
+        self.ranks = Ranks(self)
         self.course = Course(self)
 
     def install(self) -> None:
         for watcher in (self.births, self.forwards, self.losses, self.gradients, self.views, self.course):
             watcher.install()
+        if self.job.ranks > 1:
+            self.ranks.install()
         self._switch_off_compilers()
 
     def finish(self) -> None:
