@@ -86,5 +86,3 @@ def place(reports: Iterable[tuple[Rule, Report]], sources: Sequence[Source]) -> 
         )
         for rule, report in pairs
     ]
-
-

@@ -182,8 +182,30 @@ class Opaque(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
 
 
 Expr = Union[
-    Name, Const, Attr, Call, Subscript, Slice, Ellipsis_, Tuple, List, Set, Dict, Binary, Unary, Boolean, Compare, IfExp, Lambda,
-    Comprehension, Walrus, Starred, Await, Yield, Format, Opaque,
+    Name,
+    Const,
+    Attr,
+    Call,
+    Subscript,
+    Slice,
+    Ellipsis_,
+    Tuple,
+    List,
+    Set,
+    Dict,
+    Binary,
+    Unary,
+    Boolean,
+    Compare,
+    IfExp,
+    Lambda,
+    Comprehension,
+    Walrus,
+    Starred,
+    Await,
+    Yield,
+    Format,
+    Opaque,
 ]
 
 
@@ -341,8 +363,26 @@ class Continue(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False)
 
 
 Stmt = Union[
-    ExprStmt, Assign, AugAssign, Return, If, For, While, With, Try, Match, Function, Class, Import, ImportFrom, Scope, Delete, Raise,
-    Assert, Break, Continue,
+    ExprStmt,
+    Assign,
+    AugAssign,
+    Return,
+    If,
+    For,
+    While,
+    With,
+    Try,
+    Match,
+    Function,
+    Class,
+    Import,
+    ImportFrom,
+    Scope,
+    Delete,
+    Raise,
+    Assert,
+    Break,
+    Continue,
 ]
 
 

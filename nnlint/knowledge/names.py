@@ -174,3 +174,10 @@ LIBRARIES: frozenset[str] = frozenset(
         """
     )
 )
+
+# What a member of a module is, when its name is not known: getattr(torch.optim, args.optimizer).
+ANY_MEMBER: dict[str, str] = {
+    "torch.optim": "torch.optim.Optimizer",
+    "torch.optim.lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
+    "torchvision.models": "torchvision.models.get_model",
+}

@@ -10,7 +10,7 @@ from nnlint.findings import Site
 from nnlint.knowledge.functions import FUNCTIONS
 from nnlint.knowledge.layers import LAYERS
 from nnlint.knowledge.losses import LOSSES
-from nnlint.knowledge.names import public
+from nnlint.knowledge.names import ANY_MEMBER, public
 from nnlint.knowledge.networks import head_of
 from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.trace import calls, iteration, library, measures, modules, networks, tensors, training
@@ -119,7 +119,7 @@ def get(m: Machine, value: Value, name: str, site: Site) -> Value:
     if isinstance(value, External):
         return External(canonical(f"{value.name}.{name}"))
     if isinstance(value, ModuleVal):
-        return modules.member(m, value.prefix, name)
+        return DictVal(site, modules.offered(m, value)) if name == "__dict__" else modules.member(m, value.prefix, name)
     if isinstance(value, Tensor):
         return tensors.attribute(m, value, name, site)
     if isinstance(value, Unknown):
@@ -372,6 +372,20 @@ def extend(m: Machine, owner: ListVal, added: Value, site: Site) -> None:
 # --- items -------------------------------------------------------------------------------------------------------
 
 
+def named(m: Machine, owner: Value, name: Value, site: Site) -> Value:
+    """`getattr(owner, name)`."""
+    if isinstance(name, Const) and isinstance(name.value, str):
+        return get(m, owner, name.value, site)
+    if isinstance(owner, External) and owner.name in ANY_MEMBER:
+        return External(ANY_MEMBER[owner.name])
+    if isinstance(owner, ModuleVal):
+        return _of_dict(m, DictVal(site, modules.offered(m, owner)), name)
+    if isinstance(owner, Network):
+        born = birth()
+        return Unknown(("getattr", owner.id, born), born=born)
+    return Unknown(("getattr", key_of(owner), key_of(name)))
+
+
 def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
     """`value[index]`; slices are (lower, upper, step) triples."""
     if isinstance(value, Tensor):
@@ -400,6 +414,8 @@ def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
             return _of_sequence(m, TupleVal(tuple(parts)), key, site)
     if isinstance(value, Params):
         return value
+    if isinstance(value, External) and value.name.endswith(".__dict__") and isinstance(key, Value):
+        return named(m, External(value.name.removesuffix(".__dict__")), key, site)
     if isinstance(value, ClassVal) or (isinstance(value, External) and definite(value)):
         return value
     if isinstance(value, Unknown):

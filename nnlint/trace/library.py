@@ -467,12 +467,7 @@ def _getattr(m: Machine, args: Args, site: Site) -> Value:
     if len(args.positional) < 2:
         return Unknown()
     owner, name = m.settle(args.positional[0]), m.settle(args.positional[1])
-    if isinstance(name, Const) and isinstance(name.value, str):
-        return m.each(owner, site, lambda one: attributes.get(m, one, name.value, site))  # type: ignore[arg-type]
-    if isinstance(owner, Network):
-        born = birth()
-        return Unknown(("getattr", owner.id, born), born=born)
-    return Unknown(("getattr", key_of(owner), key_of(name)))
+    return m.each(owner, site, lambda one: attributes.named(m, one, name, site))
 
 
 def _setattr(m: Machine, args: Args, site: Site) -> Value:

@@ -123,7 +123,7 @@ class Modes:
             # `train()` right before an evaluation is a decision (dropout as noise), unless its result is a score.
             if not state.meant(event) or (event.scored and not event.moded and not state.told):
                 self.evaluations.setdefault(event, state)
-        if state.mode == EVAL and state.since != CHOSEN and (role == EVALUATES or not event.grad):
+        if state.mode == EVAL and state.since != CHOSEN and (role == EVALUATES or not event.grad or self.roles.scores(event)):
             return state._replace(since=EVALUATED)
         return state
 

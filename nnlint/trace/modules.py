@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Union
 
 from nnlint import records as r
 from nnlint.program import File
-from nnlint.trace import attributes, statements
+from nnlint.trace import attributes, calls, statements
 from nnlint.trace.machine import BudgetSpent, Frame, Machine
 from nnlint.trace.story import Story
-from nnlint.trace.values import Const, External, ModuleVal, Unknown, Value
+from nnlint.trace.values import ClassVal, Const, External, FuncVal, ModuleVal, Unknown, Value
 
 
 def namespace(m: Machine, path: str) -> Union[Frame, None]:
@@ -97,6 +98,20 @@ def member(m: Machine, path: str, name: str) -> Value:
             if found is not None:
                 return found
     return Unknown(("member", path, name), name)
+
+
+def offered(m: Machine, module: ModuleVal) -> dict[Hashable, Value]:
+    """The classes and functions of a module that nothing else in it uses: what may be asked for by a name that is not known."""
+    names = namespace(m, module.file.key) if module.file is not None else None
+    found = {name: value for name, value in names.vars.items() if isinstance(value, (ClassVal, FuncVal))} if names is not None else {}
+    used: set[str] = set()
+    for name, value in found.items():
+        if isinstance(value, ClassVal):
+            used |= calls.words(value) - {name}
+            used |= {base.name for base in value.bases if isinstance(base, ClassVal)}
+        elif isinstance(value.node, r.Function):
+            used |= value.node.words - {name}
+    return {name: value for name, value in found.items() if name not in used}
 
 
 def _star(m: Machine, path: Union[str, None], name: str, frame: Frame) -> None:

@@ -51,6 +51,10 @@ class Roles:
             return EVALUATES
         return EVALUATES if self._apart(forward) and (forward.judged or not forward.grad) else NEITHER
 
+    def scores(self, forward: Forward) -> bool:
+        """Whether an output is only held against the truth: an evaluation where the mode says so, whatever the data."""
+        return forward.scored and forward not in self.reached and forward not in self.seen
+
     def _apart(self, forward: Forward) -> bool:
         """In a loop that also trains: whether the data are others than those that are trained on."""
         known = self.data.get(forward.loop.key, []) if forward.loop is not None else []

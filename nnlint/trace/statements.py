@@ -471,9 +471,7 @@ def _round(m: Machine, loop: Loop, act: Callable[[], Status]) -> Status:
     return status
 
 
-def repeat(
-    m: Machine, site: Site, frame: Frame, act: Callable[[], Status], data: Any, batches: bool, endless: bool = False
-) -> Status:
+def repeat(m: Machine, site: Site, frame: Frame, act: Callable[[], Status], data: Any, batches: bool, endless: bool = False) -> Status:
     """A loop of unknown length: once to learn what flows round, then once for the story. It is taken to run at least once."""
     if not m.warming:
         m.warming += 1

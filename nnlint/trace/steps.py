@@ -90,8 +90,12 @@ class Gradients:
                 return False  # nobody meant it for an optimizer that did not exist
             return self.held is None or event.networks is None or any(id(network) in self.held for network in event.networks)
         if isinstance(event, (Zero, GradUse)):
-            return overlap(event.params, self.params)
+            return overlap(event.params, self.params) or (isinstance(event, GradUse) and self._foreign(event))
         return isinstance(event, Escape) and any(_reaches(value, self.optimizer) for value in event.values)
+
+    def _foreign(self, event: GradUse) -> bool:
+        """Whether the gradient of something is read that no optimizer steps (an input): the `backward` before was for that."""
+        return not event.written and not any(overlap(event.params, other.params) for other in optimizers(self.story))
 
     def on(self, event: Event, state: Gradient, facts: Facts) -> tuple[Gradient, Facts]:
         if isinstance(event, Backward):
@@ -103,6 +107,8 @@ class Gradients:
         if isinstance(event, GradUse):
             if event.written:
                 return Gradient(FRESH, event.site), ()
+            if state.phase == PILED and self._foreign(event):
+                return state._replace(old=True), ()
             return (Gradient(USED, state.backward) if state.phase in (FRESH, SKIPPED, WIPED, REDONE) else state), ()
         return Gradient(CLEAN), ()
 

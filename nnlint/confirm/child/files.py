@@ -232,9 +232,7 @@ class Files:
     def lstat(self, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
         return self.stat(path, dir_fd=dir_fd, follow_symlinks=False)
 
-    def access(
-        self, path: Any, mode: int, *, dir_fd: int | None = None, effective_ids: bool = False, follow_symlinks: bool = True
-    ) -> bool:
+    def access(self, path: Any, mode: int, *, dir_fd: int | None = None, effective_ids: bool = False, follow_symlinks: bool = True) -> bool:
         if isinstance(path, int):
             return system.access(path, mode)
         try:

@@ -267,4 +267,3 @@ def _base(name: str, read: bool) -> str:
         if files.access(name + suffix, os.F_OK):
             files.locate(name + suffix, os.O_RDWR)
     return files.locate(name, READ if read else CHANGE)
-
