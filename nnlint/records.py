@@ -7,7 +7,8 @@ only when a finding needs it (`nnlint.lower.spans`), because positions cost more
 
 from __future__ import annotations
 
-from typing import Union
+from collections.abc import Iterator
+from typing import Any, Union
 
 import msgspec
 
@@ -384,6 +385,17 @@ Stmt = Union[
     Break,
     Continue,
 ]
+
+
+def walk(node: Any) -> Iterator[Node]:
+    """All records below a record, itself included."""
+    if isinstance(node, Node):
+        yield node
+        for name in node.__struct_fields__:
+            yield from walk(getattr(node, name))
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from walk(part)
 
 
 class Module(msgspec.Struct, frozen=True, array_like=True, eq=False, gc=False):

@@ -9,7 +9,7 @@ from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.knowledge.optimizers import OPTIMIZERS
 from nnlint.knowledge.schema import Kind, Op
-from nnlint.trace import attributes, chores, collections, expressions, fields, iteration, library, networks, statements, tensors, training
+from nnlint.trace import attributes, collections, expressions, fields, iteration, library, networks, statements, tensors, training
 from nnlint.trace.arguments import Args, Pending
 from nnlint.trace.machine import MAX_ITEMS, Frame, Machine
 from nnlint.trace.story import Escape, Held, Step, steps
@@ -254,13 +254,13 @@ def invoke(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Va
     if m.depth >= MAX_DEPTH or m.active.count(node) >= 2:
         escape(m, args.values(), site)
         return Unknown()
-    if chores.done(m, func, args.values() if receiver is None else [receiver, *args.values()]):
+    if m.chores.done(func, args.values() if receiver is None else [receiver, *args.values()]):
         return Unknown()
-    watch = chores.watch(m, func, receiver)
+    watch = m.chores.watch(m, func, receiver)
     frame = enter(m, func, args, site, receiver)
     result = execute(m, func, frame, site)
     if watch is not None:
-        watch.over(m, func, result)
+        watch.over(m, result)
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
-from nnlint.trace import attributes, calls, hooks, modules, statements
+from nnlint.trace import attributes, calls, hooks, modules
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import BudgetSpent, Frame, Machine
 from nnlint.trace.story import Story
@@ -190,8 +190,8 @@ def _tells(func: r.Function) -> bool:
 
 def _applies(func: r.Function) -> bool:
     """Whether something that the function holds may be applied to data: it calls more than what its module names."""
-    names = frozenset().union(*(part.locals for part in statements.walk(func) if isinstance(part, r.Function)))
-    for part in statements.walk(func.body):
+    names = frozenset().union(*(part.locals for part in r.walk(func) if isinstance(part, r.Function)))
+    for part in r.walk(func.body):
         if isinstance(part, r.Call):
             callee = part.func
             if isinstance(callee, r.Attr) and callee.name in _BUILTIN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from typing import Any, Union
 
 from nnlint import records as r
@@ -399,11 +400,12 @@ def _implied(key: Hashable) -> Facts:
     return ((other, key[1], key[2]), False), ((other, key[2], key[1]), False)
 
 
+@lru_cache(maxsize=1 << 16)  # keys are built of others that were asked about before
 def counts(key: Hashable) -> bool:
     """Whether a condition is built on a remainder: what counts rounds."""
     if not isinstance(key, tuple):
         return False
-    return key[:1] == ("%",) or any(counts(part) for part in key)
+    return key[:1] == ("%",) or any([isinstance(part, tuple) and counts(part) for part in key])
 
 
 def _boolean(m: Machine, node: r.Boolean, frame: Frame) -> Value:

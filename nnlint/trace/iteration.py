@@ -327,8 +327,8 @@ def comprehend(m: Machine, node: r.Comprehension, frame: Frame) -> Value:
 
 
 def _depends(node: r.Comprehension, clause: r.Clause) -> bool:
-    names = {part.id for part in statements.walk(clause.target) if isinstance(part, r.Name)}
-    return any(isinstance(part, r.Name) and part.id in names for part in statements.walk(node.value))
+    names = {part.id for part in r.walk(clause.target) if isinstance(part, r.Name)}
+    return any(isinstance(part, r.Name) and part.id in names for part in r.walk(node.value))
 
 
 def range_of(args: list[Value]) -> Range:

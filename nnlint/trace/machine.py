@@ -9,6 +9,7 @@ from typing import Any, Union
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
+from nnlint.trace.chores import Chores
 from nnlint.trace.story import EXITS, Arms, Backward, Block, Event, Exit, Forward, Held, Loop, Release, Scope, Step, Story, exits
 from nnlint.trace.values import (
     Choice,
@@ -20,6 +21,7 @@ from nnlint.trace.values import (
     Tensor,
     Unknown,
     Value,
+    age,
     birth,
     choice,
 )
@@ -121,7 +123,7 @@ class Machine:
         self.measured: Counter[Site] = Counter()
         self.decorated: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
-        self.chores: Counter[object] = Counter()
+        self.chores = Chores()
 
     # --- the story -------------------------------------------------------------------------------------------------
 
@@ -141,7 +143,7 @@ class Machine:
         self.warming = 0
         self.forwards = []
         self.measured = Counter()
-        self.chores = Counter()
+        self.chores.begin()
         self.steps = self.budget if script else self.budget // 20
         return self.story
 
@@ -320,13 +322,6 @@ class Machine:
     def release(self, held: Held) -> None:
         if exits(held.body, EXITS):
             self.tell(Release(held.site, held))
-
-
-def age(container: object) -> int:
-    """When what holds a slot was made."""
-    if isinstance(container, Slots):
-        return container.born
-    return container.id if isinstance(container, (Obj, Tensor)) else 0
 
 
 def has_events(block: Block) -> bool:

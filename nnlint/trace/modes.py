@@ -117,12 +117,15 @@ class Modes:
             if state.since != EVALUATED:
                 return state._replace(since=CHOSEN, trained=True)
             if state.site is not None and self.roles.steps_on(event.network, self.layer):
-                self.trainings.setdefault(event, state.site)
+                self.trainings[event] = min(self.trainings.get(event, state.site), state.site)
             return state._replace(trained=True)
         if role == EVALUATES and state.mode == TRAIN and (state.trained or _loaded(event.network)):
             # `train()` right before an evaluation is a decision (dropout as noise), unless its result is a score.
             if not state.meant(event) or (event.scored and not event.moded and not state.told):
-                self.evaluations.setdefault(event, state)
+                known = self.evaluations.get(event)
+                # Ways come in any order.
+                if known is None or (state.site is not None and (known.site is None or state.site < known.site)):
+                    self.evaluations[event] = state
         if state.mode == EVAL and state.since != CHOSEN and (role == EVALUATES or not event.grad or self.roles.scores(event)):
             return state._replace(since=EVALUATED)
         return state

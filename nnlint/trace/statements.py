@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Union
 
 from nnlint import records as r
@@ -333,7 +333,7 @@ def _try(m: Machine, node: r.Try, frame: Frame) -> Status:
     key = ("raised", node.at, birth())
     m.story.ages[key] = birth()
     arms: list[tuple[Facts, Callable[[], Status]]] = [(((key, False),), lambda: _quiet(m, node, frame))]
-    late = len(node.body) > 1 and any(isinstance(part, r.Attr) and part.name in _SWITCHING for s in node.body for part in walk(s))
+    late = len(node.body) > 1 and any(isinstance(part, r.Attr) and part.name in _SWITCHING for s in node.body for part in r.walk(s))
     for index, handler in enumerate(node.handlers):
         arms.append((((key, True), ((key, index), True)), lambda handler=handler: _handle(m, handler, frame)))  # type: ignore[misc]
         if late:
@@ -425,7 +425,7 @@ def _unrolls(source: Value, known: list[Value], node: r.For) -> bool:
 
 
 def _touches(node: r.For, names: frozenset[str]) -> bool:
-    return any(isinstance(part, r.Attr) and part.name in names for statement in node.body for part in walk(statement))
+    return any(isinstance(part, r.Attr) and part.name in names for statement in node.body for part in r.walk(statement))
 
 
 def _counted(source: Value) -> bool:
@@ -580,14 +580,3 @@ _RUN: dict[type, Callable[[Machine, Any, Frame], Status]] = {
     r.With: _with, r.Try: _try, r.Match: _match, r.Function: _function, r.Class: _class, r.Import: _import, r.ImportFrom: _import_from,
     r.Scope: _scope, r.Delete: _delete, r.Raise: _raise, r.Assert: _assert, r.Break: _break, r.Continue: _continue,
 }  # fmt: skip
-
-
-def walk(node: Any) -> Iterator[r.Node]:
-    """All records below a record, itself included."""
-    if isinstance(node, r.Node):
-        yield node
-        for name in node.__struct_fields__:
-            yield from walk(getattr(node, name))
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from walk(part)

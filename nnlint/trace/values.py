@@ -521,6 +521,13 @@ def born_of(value: Value) -> int:
     return 0
 
 
+def age(container: object) -> int:
+    """When what holds a slot was made."""
+    if isinstance(container, Slots):
+        return container.born
+    return container.id if isinstance(container, (Obj, Tensor)) else 0
+
+
 def same(left: Value, right: Value) -> bool:
     """Whether two values are known to be equal."""
     if left is right:
