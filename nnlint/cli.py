@@ -98,6 +98,13 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(RUNTIME, "--steps", type=click.IntRange(1), default=20, metavar="N", help="Optimizer steps to watch (default: 20).")
 @_option(RUNTIME, "--timeout", type=click.FloatRange(1), default=300.0, metavar="S", help="Seconds after which it ends (default: 300).")
 @_option(RUNTIME, "--nproc-per-node", type=click.IntRange(1), default=1, metavar="N", help="Run N ranks with torchrun.")
+@_option(
+    RUNTIME,
+    "--synthetic-data",
+    default="",
+    metavar="[=FILE]",
+    help="Make up the items of datasets whose data is missing, by the network and the loss, or like a sample: FILE.pt, .npz, .npy.",
+)
 @_option(RUNTIME, "--show-output", is_flag=True, help="Let the script print.")
 @_option(RUNTIME, "--report", metavar="FILE.json", help="Write the whole run there.")
 @_option(OTHER, "--explain", metavar="RULE", help="Show the page of a rule, given by its code or name.")
@@ -122,8 +129,8 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
 
     if options["runtime"]:
         return _confirm(paths, options, tuple(context.obj or ()), colour)
-    if options["module"] or options["report"]:
-        raise Trouble("`-m` and `--report` need `--runtime`")
+    if options["module"] or options["report"] or options["synthetic_data"]:
+        raise Trouble("`-m`, `--report` and `--synthetic-data` need `--runtime`")
     return deep(lambda: _lint(paths or (".",), options, colour))
 
 
@@ -183,6 +190,7 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...
         device=options["device"],
         ranks=options["nproc_per_node"],
         show_output=options["show_output"],
+        synthetic=_sample(options["synthetic_data"]),
     )
     live = Live(options["steps"], quiet=options["quiet"])
     if not options["quiet"]:
@@ -202,6 +210,15 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...
         click.echo(f"nnlint: the script could not be run: {done.outcome.ended.error}", err=True)
         return 2
     return 0 if options["exit_zero"] and not done.result.broken else _exit_code(done.result, settings.fail_on)
+
+
+def _sample(word: str) -> str:
+    """The sample's path from anywhere, where there is one."""
+    if word in ("", "auto"):
+        return word
+    if not os.path.isfile(word):
+        raise Trouble(f"`--synthetic-data`: there is no file `{word}`")
+    return os.path.abspath(word)
 
 
 def _exit_code(result: Result, fail_on: Threshold) -> int:
@@ -288,6 +305,7 @@ def _run(args: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # file names and source texts hold what not every terminal can show
     words, script = _split(sys.argv[1:] if args is None else list(args))
+    words = ["--synthetic-data=auto" if word == "--synthetic-data" else word for word in words]
     try:
         code = command.main(words, prog_name="nnlint", standalone_mode=False, obj=script)
         sys.stdout.flush()

@@ -11,7 +11,7 @@ from nnlint.trace.losses import LossInput, likelihoods, loss_inputs
 from nnlint.trace.producers import Producer, producers, weighted
 from nnlint.trace.ranges import range_of
 from nnlint.trace.story import Story
-from nnlint.verdict import Verdict, confirmed, not_reached, refuted
+from nnlint.verdict import Verdict, confirmed, inconclusive, not_reached, refuted
 
 if TYPE_CHECKING:
     from nnlint.confirm.evidence import Evidence
@@ -90,6 +90,10 @@ class FinalActivation(Rule):
             return verdicts[0]
         loss = (here or seen)[0]
         if loss.producer in _BOUNDED:
+            if evidence.guessed and LOSSES[f"torch.nn.functional.{loss.name}"].wants is Wants.ANY:
+                return inconclusive(
+                    f"whether targets lie outside the range of `{loss.producer}` only the missing data can tell", loss.device
+                )
             message = f"no target of `{loss.name}` left the range of `{loss.producer}` on {loss.checked} batches"
             return refuted(message, loss.device, batches=loss.checked)
         return refuted(f"the input of `{loss.name}` was made by `{loss.producer}` on {loss.batches} of {loss.batches} batches", loss.device)

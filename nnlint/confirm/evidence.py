@@ -19,6 +19,7 @@ from nnlint.confirm.records import (
     Setting,
     Spot,
     StepSeen,
+    Synthetic,
     ViewSeen,
 )
 from nnlint.findings import Finding, Place, Step
@@ -43,6 +44,9 @@ class Evidence:
         self.biases = self._all(BiasSeen)
         self.ranks = [(rank, record) for (rank, _), record in latest.items() if isinstance(record, RankSeen)]
         self.notes = list(dict.fromkeys(note.text for note in self._all(Note)))
+        stood = self._all(Synthetic)
+        self.synthetic = bool(stood)  # some of the data was made up
+        self.guessed = any(not record.given for record in stood)  # ... and its values say nothing
         self.setting = next(iter(self._all(Setting)), None)
         self.guarded = next(iter(self._all(Guarded)), None)
         self.steps = max((progress.steps for progress in self._all(Progress)), default=0)

@@ -9,22 +9,30 @@ import msgspec
 from nnlint.confirm.evidence import Evidence, overlap, places_of
 from nnlint.findings import Finding
 from nnlint.rule import Rule
-from nnlint.verdict import Ruling
+from nnlint.verdict import Ruling, Verdict
 
 
 def judge(findings: Sequence[Finding], rules: Sequence[Rule], evidence: Evidence) -> list[Finding]:
     """The findings with their verdicts, and the observed ones that none of them tells already."""
     by_code = {rule.code: rule for rule in rules}
     judged = [
-        msgspec.structs.replace(finding, runtime=by_code[finding.code].judge(finding, evidence)) if finding.code in by_code else finding
+        _settled(finding, by_code[finding.code].judge(finding, evidence), evidence) if finding.code in by_code else finding
         for finding in findings
     ]
     told = {Ruling.CONFIRMED, Ruling.INCONCLUSIVE}
     for rule in rules:
         for finding in rule.observe(evidence):
             if not any(_same(finding, other) for other in judged if other.runtime is not None and other.runtime.ruling in told):
-                judged.append(finding)
+                judged.append(finding if finding.runtime is None else _settled(finding, finding.runtime, evidence))
     return judged
+
+
+def _settled(finding: Finding, verdict: Verdict, evidence: Evidence) -> Finding:
+    """The finding with its verdict, which says whether it rests on made-up data."""
+    if evidence.synthetic and verdict.ruling is not Ruling.NOT_REACHED:
+        message, facts = f"{verdict.message} (on synthetic data)", {**verdict.evidence, "synthetic": True}
+        verdict = msgspec.structs.replace(verdict, message=message, evidence=facts)
+    return msgspec.structs.replace(finding, runtime=verdict)
 
 
 def _same(one: Finding, other: Finding) -> bool:

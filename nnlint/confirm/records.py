@@ -211,6 +211,12 @@ class Note(Record):
     text: str
 
 
+class Synthetic(Record):
+    """Data of our own making has taken the place of the user's. `given`: by a sample of theirs."""
+
+    given: bool = False
+
+
 class Ended(Record):
     """`reason` is one of "steps", "end", "error", "timeout"; `trace` is the user's own part of the traceback."""
 
@@ -220,4 +226,4 @@ class Ended(Record):
     missing: str = ""  # the file that was not found
 
 
-AnyRecord = Union[LossSeen, StepSeen, ForwardSeen, ViewSeen, RankSeen, BiasSeen, Progress, Setting, Guarded, Note, Ended]
+AnyRecord = Union[LossSeen, StepSeen, ForwardSeen, ViewSeen, RankSeen, BiasSeen, Progress, Setting, Guarded, Note, Synthetic, Ended]

@@ -68,7 +68,7 @@ def _story(confirmation: Confirmation) -> list[str]:
     where = f" on {device}" if device else ""
     lines = [click.style(f"Ran {_script(confirmation)} for {evidence.steps} optimizer steps{where}: {how}.", bold=True)]
     if ended.missing:
-        lines.append(f"It needs the file `{plain(ended.missing)}`, which is not there.")
+        lines.append(f"It needs the file `{plain(ended.missing)}`, which is not there. {_way_out(confirmation)}")
     if ended.reason == "error":
         lines += [f"  {plain(line)}" for line in (ended.trace or _tail(outcome.output)).splitlines()]
     if not evidence.steps and ended.reason != "error":
@@ -77,6 +77,12 @@ def _story(confirmation: Confirmation) -> list[str]:
     if evidence.guarded is not None and not evidence.guarded.kernel:
         lines.append(f"  {evidence.guarded.limits}")
     return lines
+
+
+def _way_out(confirmation: Confirmation) -> str:
+    if not confirmation.job.synthetic:
+        return "With --synthetic-data, datasets whose data is missing get made-up items."
+    return "--synthetic-data stands in for datasets (`torch.utils.data.Dataset`), not for a file that the script reads itself."
 
 
 def _script(confirmation: Confirmation) -> str:
@@ -116,6 +122,7 @@ def document(confirmation: Confirmation, version: str) -> dict[str, Any]:
         "error": {"message": ended.error, "trace": ended.trace, "missing": ended.missing or None} if ended.reason == "error" else None,
         "findings": [entry(finding) for finding in confirmation.result.findings],
         "recipe": [],
+        "synthetic": evidence.synthetic,
         "notes": [*remarks(evidence), *evidence.notes, *outcome.aside],
         "guard": None if evidence.guarded is None else {"kernel": evidence.guarded.kernel, "limits": evidence.guarded.limits},
         "output": outcome.output,

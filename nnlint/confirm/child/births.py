@@ -56,6 +56,10 @@ class Births:
     def chain(self, thing: Any) -> Chain:
         return self._chains.get(id(thing), ())
 
+    def rank(self, thing: Any) -> int:
+        """Its place in the order of births."""
+        return next((place for place, key in enumerate(self._chains) if key == id(thing)), len(self._chains))
+
     def spot(self, thing: Any) -> Union[Spot, None]:
         chain = self.chain(thing)
         return chain[0] if chain else None

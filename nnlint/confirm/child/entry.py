@@ -125,7 +125,7 @@ class Session:
         if not self.ended:
             self.ended = True
             if self.probe is not None:
-                self.probe.finish()
+                self.probe.finish(at_end=ended.reason == "end")
             self.wire.send(ended)
 
     def over(self) -> None:
@@ -147,6 +147,8 @@ class Session:
             self.end(Ended(reason="steps"))
             return
         if not self.ended:
+            if self.probe is not None:
+                self.probe.failed(error)
             text, own = f"{kind.__name__}: {error}", self._trimmed(kind, error, trace)
             self.end(Ended(reason="error", error=text, trace=own, missing=missing(error)))
         sys.__excepthook__(kind, error, trace)

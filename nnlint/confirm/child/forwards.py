@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nnlint.confirm.child.probe import Probe
 
 _RECENT = 4  # inputs of training calls that are remembered
+_LOOKS = 4  # calls of networks in a file that tries them out
 _LOOK_AGAIN = 64  # calls after which a network is searched for new layers
 ACTIVE, ASLEEP, MIXED, NONE = "active", "asleep", "mixed", "none"
 
@@ -114,6 +115,14 @@ class Forwards:
     def called(self) -> list[Root]:
         """The networks with parameters that were called with gradients."""
         return [root for root in self.roots() if root.given is not None]
+
+    def tried_out(self) -> Union[dict[str, tuple[Any, ...]], None]:
+        """What networks were called with, by the name of their class; nothing once one was used for more than a look at its output."""
+        records = [record for root in self._roots.values() for record in root.records.values()]
+        if sum(record.calls for record in records) > _LOOKS or any(record.trained or record.graph < record.calls for record in records):
+            return None
+        called = [(root.given, record.network) for root in self._roots.values() for record in root.records.values()]
+        return {name: given[0] for given, name in called if given is not None and not given[1]}
 
     def owned(self) -> list[Root]:
         """The networks that optimizers train and that hold layers that care about the mode."""

@@ -50,16 +50,33 @@ class Probe:
         self.course = Course(self)
 
     def install(self) -> None:
+        if self.job.synthetic:
+            from nnlint.confirm.child.standin import StandIns
+
+            StandIns(self).install()
         for watcher in (self.births, self.forwards, self.losses, self.gradients, self.views, self.course):
             watcher.install()
         if self.job.ranks > 1:
             self.ranks.install()
         self._switch_off_compilers()
 
-    def finish(self) -> None:
-        """The run is over: what is left to be settled."""
+    def finish(self, *, at_end: bool) -> None:
+        """The run is over: what is left to be settled. `at_end`: the script came to its own end."""
+        if at_end:
+            from nnlint.confirm.child.bench import Bench
+
+            self.bench = Bench(self)  # keeps what it has built until it is judged
+            self.bench.run()
         self.on = False
         self.course.settle()
+
+    def failed(self, error: BaseException) -> None:
+        """The script ends with an error."""
+        from nnlint.confirm.child.standin import needing
+
+        name = needing(error)
+        if name and not self.job.synthetic:
+            self.note(f"the data of `{name}` is missing: with --synthetic-data its items are made up")
 
     def chain(self) -> Chain:
         return self.frames.chain()
