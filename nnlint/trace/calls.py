@@ -44,6 +44,7 @@ from nnlint.trace.values import (
 )
 
 MAX_DEPTH = 48
+MAX_PARTS = 6
 AUTOGRAD = Op("autograd", Kind.KEEP)
 
 
@@ -251,7 +252,7 @@ def invoke(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Va
     if func.is_context and isinstance(node, r.Function):
         return Pending(func, args, receiver)
     m.reached.add((func.file.key, node.at))
-    if m.depth >= MAX_DEPTH or m.active.count(node) >= 2:
+    if m.depth >= MAX_DEPTH or (m.active.count(node) >= 2 and not _building(m, node)):
         escape(m, args.values(), site)
         return Unknown()
     if m.chores.done(func, args.values() if receiver is None else [receiver, *args.values()]):
@@ -262,6 +263,21 @@ def invoke(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Va
     if watch is not None:
         watch.over(m, result)
     return result
+
+
+def _building(m: Machine, node: object) -> bool:
+    """Whether a function that is at work already makes another class each time: a registry's `build`, called for the parts of a whole."""
+    made: list[object] = []
+    inside = False
+    for active in m.active:
+        if active is node:
+            if inside:
+                return False
+            inside = True
+        elif inside and isinstance(active, r.Class):
+            made.append(active)
+            inside = False
+    return not inside and len(set(map(id, made))) == len(made) <= MAX_PARTS
 
 
 def enter(m: Machine, func: FuncVal, args: Args, site: Site, receiver: Union[Value, None]) -> Frame:
