@@ -121,17 +121,17 @@ def bind(m: Machine, target: r.Expr, value: Value, frame: Frame) -> None:
         index = [expressions.evaluate_index(m, part, frame) for part in target.index]
         m.each(owner, site, lambda part: _set_item(m, part, index, value, site))
         if isinstance(target.value, r.Name):
-            _filled(m, target.value, owner, value, site, frame)
+            _filled(m, target.value, owner, index, value, site, frame)
 
 
-def _filled(m: Machine, target: r.Name, owner: Value, value: Value, site: Site, frame: Frame) -> None:
+def _filled(m: Machine, target: r.Name, owner: Value, index: list[Any], value: Value, site: Site, frame: Frame) -> None:
     """`x[i] = y`: from here on the name stands for a tensor with both in it. A leaf of the graph stays what it is."""
     held = [part for _, part in owner.alternatives] if isinstance(owner, Choice) else [owner]
     if not tensors_of(value) or not all(
         isinstance(part, Tensor) and part.op.name != "parameter" and part not in part.networks for part in held
     ):
         return
-    bind(m, target, m.each(owner, site, lambda part: tensors.fill(m, part, value, site)), frame)
+    bind(m, target, m.each(owner, site, lambda part: tensors.fill(m, part, index, value, site)), frame)
 
 
 def _set_attribute(m: Machine, owner: Value, name: str, value: Value, site: Site) -> Value:

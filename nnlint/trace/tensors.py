@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
@@ -340,13 +341,53 @@ def _field(m: Machine, tensor: Tensor, site: Site) -> Tensor:
     return field
 
 
-def fill(m: Machine, tensor: Value, value: Value, site: Site) -> Value:
-    """What a tensor is after `tensor[i] = value`."""
-    return make(m, FILLED, site, (tensor, value), {}, layout=tensor.layout) if isinstance(tensor, Tensor) else tensor
+def fill(m: Machine, tensor: Value, index: list[Any], value: Value, site: Site) -> Value:
+    """What a tensor is after `tensor[index] = value`."""
+    if not isinstance(tensor, Tensor):
+        return tensor
+    spot = _spot(index)
+    args: dict[str, Value] = {"spot": Const(spot)} if spot is not None else {}
+    return make(m, FILLED, site, (tensor, value), args, layout=tensor.layout)
+
+
+def _spot(index: list[Any]) -> Union[tuple[int, int, float], None]:
+    """Where `[..., 1:3]` or `[:, 2]` lies: the axis, from, to."""
+    *before, last = index
+    if before == [Ellipsis]:
+        axis = -1
+    elif all(part == (None, None, None) for part in before):
+        axis = len(before)
+    else:
+        return None
+    if isinstance(last, tuple):
+        lower, upper, step = (part if part is None else part.value if isinstance(part, Const) else "?" for part in last)
+        start, stop = 0 if lower is None else lower, math.inf if upper is None else upper
+        plain = step in (None, 1)
+    else:
+        start = last.value if isinstance(last, Const) else None
+        stop, plain = start + 1 if isinstance(start, int) else None, not isinstance(start, bool)
+    if not plain or not isinstance(start, int) or not isinstance(stop, (int, float)) or start < 0 or stop < 0:
+        return None
+    return axis, start, stop
+
+
+def _untouched(tensor: Tensor, index: list[Any]) -> Tensor:
+    """The tensor before it was filled elsewhere than here."""
+    spot = _spot(index)
+    while spot is not None and tensor.op is FILLED and isinstance(tensor.inputs[0], Tensor):
+        filled = tensor.args.get("spot")
+        if not isinstance(filled, Const):
+            break
+        axis, start, stop = filled.value  # type: ignore[misc]
+        if axis != spot[0] or (start < spot[2] and spot[1] < stop):
+            break
+        tensor = tensor.inputs[0]
+    return tensor
 
 
 def item(m: Machine, tensor: Tensor, index: list[Any], site: Site) -> Value:
     """`tensor[index]`: a part of a batch, or a piece of a tensor."""
+    tensor = _untouched(tensor, index)
     if tensor.op.name in ("batch", "field") and len(index) == 1 and isinstance(index[0], Const):
         field = _field(m, tensor, site)
         column = _column(tensor, index[0].value)
