@@ -346,12 +346,12 @@ def fill(m: Machine, tensor: Value, index: list[Any], value: Value, site: Site) 
     if not isinstance(tensor, Tensor):
         return tensor
     spot = _spot(index)
-    args: dict[str, Value] = {"spot": Const(spot)} if spot is not None else {}
+    args: dict[str, Value] = {"spot": TupleVal(tuple(Const(part) for part in spot))} if spot is not None else {}
     return make(m, FILLED, site, (tensor, value), args, layout=tensor.layout)
 
 
-def _spot(index: list[Any]) -> Union[tuple[int, int, float], None]:
-    """Where `[..., 1:3]` or `[:, 2]` lies: the axis, from, to."""
+def _spot(index: list[Any]) -> Union[tuple[int, int, float, bool], None]:
+    """Where `[..., 1:3]` or `[:, 2]` lies: the axis, from, to, and whether it is a slice."""
     *before, last = index
     if before == [Ellipsis]:
         axis = -1
@@ -359,35 +359,42 @@ def _spot(index: list[Any]) -> Union[tuple[int, int, float], None]:
         axis = len(before)
     else:
         return None
-    if isinstance(last, tuple):
-        lower, upper, step = (part if part is None else part.value if isinstance(part, Const) else "?" for part in last)
-        start, stop = 0 if lower is None else lower, math.inf if upper is None else upper
-        plain = step in (None, 1)
-    else:
-        start = last.value if isinstance(last, Const) else None
-        stop, plain = start + 1 if isinstance(start, int) else None, not isinstance(start, bool)
-    if not plain or not isinstance(start, int) or not isinstance(stop, (int, float)) or start < 0 or stop < 0:
+    lower, upper, step = last if isinstance(last, tuple) else (last, None, None)
+    start = 0 if lower is None else _entry(lower)
+    if start is None or step is not None:
         return None
-    return axis, start, stop
+    if not isinstance(last, tuple):
+        return axis, start, start + 1, False
+    stop = math.inf if upper is None else _entry(upper)
+    return (axis, start, stop, True) if stop is not None else None
 
 
-def _untouched(tensor: Tensor, index: list[Any]) -> Tensor:
-    """The tensor before it was filled elsewhere than here."""
-    spot = _spot(index)
-    while spot is not None and tensor.op is FILLED and isinstance(tensor.inputs[0], Tensor):
-        filled = tensor.args.get("spot")
-        if not isinstance(filled, Const):
+def _entry(value: object) -> Union[int, None]:
+    """A known place, counted from the start."""
+    known = value.value if isinstance(value, Const) else None
+    return known if isinstance(known, int) and not isinstance(known, bool) and known >= 0 else None
+
+
+def _seen(tensor: Tensor, index: list[Any]) -> tuple[Tensor, bool]:
+    """What is seen of a tensor that was filled: what it was before if that was elsewhere, or just what it was filled with (True)."""
+    here = _spot(index)
+    while here is not None and tensor.op is FILLED:
+        spot = tensor.args.get("spot")
+        before, value = tensor.inputs
+        axis, start, stop, cut = (part.value for part in spot.items) if isinstance(spot, TupleVal) else (None, 0, 0, False)  # type: ignore[attr-defined]
+        if (axis, start, stop, cut) == here and cut and isinstance(value, Tensor):
+            return value, True
+        if axis != here[0] or (start < here[2] and here[1] < stop) or not isinstance(before, Tensor):
             break
-        axis, start, stop = filled.value  # type: ignore[misc]
-        if axis != spot[0] or (start < spot[2] and spot[1] < stop):
-            break
-        tensor = tensor.inputs[0]
-    return tensor
+        tensor = before
+    return tensor, False
 
 
 def item(m: Machine, tensor: Tensor, index: list[Any], site: Site) -> Value:
     """`tensor[index]`: a part of a batch, or a piece of a tensor."""
-    tensor = _untouched(tensor, index)
+    tensor, whole = _seen(tensor, index)
+    if whole:
+        return tensor
     if tensor.op.name in ("batch", "field") and len(index) == 1 and isinstance(index[0], Const):
         field = _field(m, tensor, site)
         column = _column(tensor, index[0].value)
