@@ -28,6 +28,7 @@ class Rule(ABC):
     severity: ClassVar[Severity]
     group: ClassVar[Group] = Group.DEFAULT
     six: ClassVar[bool] = False
+    patient: ClassVar[bool] = False  # its findings are settled by an evaluation, for which a run goes on
 
     @classmethod
     def name(cls) -> str:

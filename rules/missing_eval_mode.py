@@ -72,6 +72,7 @@ class MissingEvalMode(Rule):
     code = "NN301"
     severity = Severity.ERROR
     six = True
+    patient = True
 
     def check(self, story: Story) -> Iterator[Report]:
         evaluations, _ = modes(story)

@@ -74,6 +74,7 @@ class MissingTrainMode(Rule):
     code = "NN302"
     severity = Severity.ERROR
     six = True
+    patient = True
 
     def check(self, story: Story) -> Iterator[Report]:
         _, trainings = modes(story)

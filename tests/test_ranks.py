@@ -57,6 +57,6 @@ def test_the_same_samples_on_all_ranks(second: tuple[float, ...], said: bool) ->
     made = (Spot("/train.py", 3, 3),)
     batches = (1.0, 2.0, 3.0, 4.0, 5.0)
     seen = [RankSeen(key=1, network="Net", made=made, batches=values) for values in (batches, second)]
-    texts = list(remarks(Evidence(list(enumerate(seen)), lambda spot: None)))
+    texts = list(remarks(Evidence([((rank, 1), record) for rank, record in enumerate(seen)], lambda spot: None)))
     assert bool(texts) is said
     assert not said or "on the same samples (5 of 5 batches)" in texts[0]

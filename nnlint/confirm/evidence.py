@@ -31,10 +31,10 @@ Locate = Callable[[Spot], Union[Place, None]]
 class Evidence:
     """All records of a run, the latest of each key. `locate` turns a spot of the run into a place as findings have it."""
 
-    def __init__(self, records: Iterable[tuple[int, AnyRecord]], locate: Locate) -> None:
-        latest: dict[tuple[int, int], AnyRecord] = {}
-        for rank, record in records:
-            latest[rank, record.key] = record
+    def __init__(self, records: Iterable[tuple[tuple[int, int], AnyRecord]], locate: Locate) -> None:
+        latest: dict[tuple[tuple[int, int], int], AnyRecord] = {}
+        for source, record in records:
+            latest[source, record.key] = record
         self._records = list(latest.values())
         self._locate = locate
         self.losses = self._all(LossSeen)
@@ -42,7 +42,7 @@ class Evidence:
         self.forwards = self._all(ForwardSeen)
         self.views = self._all(ViewSeen)
         self.biases = self._all(BiasSeen)
-        self.ranks = [(rank, record) for (rank, _), record in latest.items() if isinstance(record, RankSeen)]
+        self.ranks = [(rank, record) for ((rank, _), _), record in latest.items() if isinstance(record, RankSeen)]
         self.notes = list(dict.fromkeys(note.text for note in self._all(Note)))
         stood = self._all(Synthetic)
         self.synthetic = bool(stood)  # some of the data was made up

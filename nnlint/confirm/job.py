@@ -21,6 +21,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "auto"
     ranks: int = 1
     suspects: tuple[tuple[str, int, int], ...] = ()  # file, first and last row of what a finding speaks of: looked at more closely
+    patient: bool = False  # a finding can only be settled by an evaluation
     renamed: tuple[tuple[str, str], ...] = ()  # a notebook's script in the scratch folder, and the notebook
     synthetic: str = ""  # "", "auto", or a file with a sample
 

@@ -23,10 +23,13 @@ _GRACE = 8.0  # seconds that a script gets to end by itself
 _OUTPUT = "output.log"
 
 
+Source = tuple[int, int]  # a rank and one of its processes
+
+
 class Outcome(msgspec.Struct):
     """What the child has left: its records by rank, how it ended, and what it printed."""
 
-    records: list[tuple[int, AnyRecord]]
+    records: list[tuple[Source, AnyRecord]]
     ended: Ended
     code: Union[int, None]
     output: str
@@ -37,17 +40,17 @@ class Outcome(msgspec.Struct):
 def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRecord], None] = lambda record: None) -> Outcome:
     """Run the job to its end, its time limit or an interrupt. `tell` hears every record as it comes; `show` lets the script print."""
     write(job, scratch)
-    for rank in range(job.ranks):
-        (scratch / f"evidence.{rank}.jsonl").touch()
     others = _adopt_orphans()
     began = time.monotonic()
-    readers = [_Reader(scratch / f"evidence.{rank}.jsonl") for rank in range(job.ranks)]
-    records: list[tuple[int, AnyRecord]] = []
+    readers: dict[Path, _Reader] = {}
+    records: list[tuple[Source, AnyRecord]] = []
 
     def read() -> None:
-        for rank, reader in enumerate(readers):
-            for record in reader.new():
-                records.append((rank, record))
+        for path in sorted(scratch.glob("evidence.*.jsonl")):
+            if path not in readers:
+                readers[path] = _Reader(path)
+            for record in readers[path].new():
+                records.append((readers[path].source, record))
                 tell(record)
 
     with (scratch / _OUTPUT).open("wb") as log:
@@ -60,14 +63,16 @@ def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRe
         finally:
             _end(child, read, others)
     read()
-    for reader in readers:
+    for reader in readers.values():
         reader.close()
     ended = _ended(records, reason, child.returncode)
     output = (scratch / _OUTPUT).read_text(encoding="utf-8", errors="replace")
     return Outcome(records, ended, child.returncode, output, time.monotonic() - began, _past_the_guard(scratch))
 
 
-def _follow(child: subprocess.Popen[bytes], job: Job, began: float, read: Callable[[], None], records: list[tuple[int, AnyRecord]]) -> str:
+def _follow(
+    child: subprocess.Popen[bytes], job: Job, began: float, read: Callable[[], None], records: list[tuple[Source, AnyRecord]]
+) -> str:
     """Wait for the end of the child; why it was not waited for, where it was not."""
     over: Union[float, None] = None
     while child.poll() is None:
@@ -75,7 +80,8 @@ def _follow(child: subprocess.Popen[bytes], job: Job, began: float, read: Callab
         now = time.monotonic()
         if now - began > job.timeout:
             return "timeout"
-        if over is None and sum(isinstance(record, Ended) for _, record in records) >= job.ranks:
+        ended = [record for _, record in records if isinstance(record, Ended)]
+        if over is None and (len(ended) >= job.ranks or any(record.reason == "steps" for record in ended)):
             over = now
         # A script may catch what ends it, train in another thread, or hang in its own clean-up.
         if over is not None and now - over > _GRACE:
@@ -129,6 +135,8 @@ class _Reader:
     """The lines that have come since the last look."""
 
     def __init__(self, path: Path) -> None:
+        _, rank, process, _ = path.name.split(".")
+        self.source = (int(rank), int(process))
         self._file = path.open("rb")
         self._rest = b""
         self._decode = msgspec.json.Decoder(AnyRecord).decode
@@ -143,11 +151,13 @@ class _Reader:
         self._file.close()
 
 
-def _ended(records: list[tuple[int, AnyRecord]], reason: str, code: Union[int, None]) -> Ended:
+def _ended(records: list[tuple[Source, AnyRecord]], reason: str, code: Union[int, None]) -> Ended:
     said = [record for _, record in records if isinstance(record, Ended)]
-    for record in said:
-        if record.reason == "error":
-            return record
+    # What fails after a process has seen enough fails because that one has ended.
+    for reason_first in ("steps", "error"):
+        for record in said:
+            if record.reason == reason_first:
+                return record
     if said and not (reason == "interrupt" and said[0].reason == "timeout"):
         return said[0]
     if reason in ("timeout", "interrupt"):

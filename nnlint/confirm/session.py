@@ -66,9 +66,10 @@ def confirm(
     whole = msgspec.structs.replace(settings, suspected=True)
     result = lint_paths(project.files(script, settings.src), whole, catalogue)
     linted(result)
+    waiting = {rule.code for rule in catalogue.rules if rule.patient}
     scratch = Path(os.path.realpath(tempfile.mkdtemp(prefix="nnlint-")))
     try:
-        job = _job(script, options, result, scratch)
+        job = _job(script, options, result, scratch, patient=any(finding.code in waiting for finding in result.findings))
         outcome = launch(job, scratch, show=options.show_output, tell=tell)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -107,7 +108,7 @@ def _program(path: Path) -> str:
     return "" if source is None else source.text
 
 
-def _job(script: project.Script, options: Options, result: Result, scratch: Path) -> Job:
+def _job(script: project.Script, options: Options, result: Result, scratch: Path, *, patient: bool) -> Job:
     path, folder = script.path, os.getcwd()
     copies: dict[str, str] = {}
     if path.suffix == ".ipynb":
@@ -124,6 +125,7 @@ def _job(script: project.Script, options: Options, result: Result, scratch: Path
         device=options.device,
         ranks=options.ranks,
         suspects=tuple(dict.fromkeys(_suspects(result.findings, result.sources, copies))),
+        patient=patient,
         renamed=tuple((copy, original) for original, copy in copies.items()),
         synthetic=options.synthetic,
     )

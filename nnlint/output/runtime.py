@@ -62,7 +62,7 @@ def _story(confirmation: Confirmation) -> list[str]:
         "end": "the script came to its end",
         "timeout": f"stopped after {outcome.seconds:.0f} s",
         "interrupt": "interrupted",
-        "error": f"the script failed: {plain(ended.error)}",
+        "error": f"the script failed: {plain(click.unstyle(ended.error).partition(chr(10))[0])}",
     }[ended.reason]
     device = next((loss.device for loss in evidence.losses if loss.trained), "")
     where = f" on {device}" if device else ""
@@ -70,8 +70,8 @@ def _story(confirmation: Confirmation) -> list[str]:
     if ended.missing:
         lines.append(f"It needs the file `{plain(ended.missing)}`, which is not there. {_way_out(confirmation)}")
     if ended.reason == "error":
-        lines += [f"  {plain(line)}" for line in (ended.trace or _tail(outcome.output)).splitlines()]
-    if not evidence.steps and ended.reason != "error":
+        lines += [f"  {plain(click.unstyle(line))}" for line in (ended.trace or _tail(outcome.output)).splitlines()]
+    if not evidence.steps and ended.reason in ("end", "timeout"):
         lines.append("No optimizer took a step.")
     lines += [f"  {plain(note)}" for note in (*remarks(evidence), *evidence.notes, *outcome.aside[:_ASIDE])]
     if evidence.guarded is not None and not evidence.guarded.kernel:

@@ -19,6 +19,8 @@ _BEYOND = 5  # optimizer steps after an evaluation
 _PASS = 8  # batches of a pass that is cut short
 _CALLS = 5  # calls without gradients that are enough
 _EVALUATIONS = 2  # the same where an evaluation is a call or two
+_ROUNDS = 10  # times the wanted steps without an evaluation after which none is expected, unless a finding speaks of one
+_BY_HAND = 5  # times the wanted steps in backwards, after which no optimizer is expected
 _PASSES = 60  # passes without an evaluation after which none is expected
 
 
@@ -29,6 +31,8 @@ class Course:
         self._progress = Progress(steps=0, seconds=0.0)
         self.steps = 0  # of the optimizer that has taken most
         self._cutting = False
+        self._cut_at = 0
+        self._backwards = 0
         self._passes = 0
         self._evaluated_at: int | None = None
         self._evaluations = 0  # with training steps between them
@@ -49,6 +53,8 @@ class Course:
                 limit = iterator.__dict__.setdefault("_nnlint_left", _PASS if iterator._num_yielded == 0 else 0)
                 if limit <= 0:
                     course._passes += 1
+                    at = course._cut_at
+                    course._probe.note(f"after step {at} each pass over a DataLoader was cut to {_PASS} batches, to come to the evaluation")
                     raise StopIteration
                 iterator.__dict__["_nnlint_left"] = limit - 1
             return original(iterator)
@@ -71,6 +77,17 @@ class Course:
             self._stop()
         probe.wire.tick()
 
+    def turned_back(self) -> None:
+        """Called after every backward: a script may update its parameters by hand, without any optimizer."""
+        if self.steps or not self._probe.on:
+            return
+        self._backwards += 1
+        self._probe.wire.tick()
+        if self._backwards >= _BY_HAND * self._probe.job.steps:
+            self._probe.note(f"no optimizer took a step in {self._backwards} backwards: are the parameters updated by hand?")
+            self.settle()
+            self._stop()
+
     def evaluated(self) -> None:
         """Called at each evaluating forward."""
         self._evaluations += self._evaluated_at != self.steps
@@ -90,9 +107,10 @@ class Course:
             return True
         if self._passes >= _PASSES:
             return True
+        if not probe.job.patient and self.steps >= _ROUNDS * probe.job.steps and not self._evaluations:
+            return True
         if not self._cutting:
-            self._cutting = True
-            probe.note(f"after step {self.steps} each pass over a DataLoader was cut to {_PASS} batches, to come to the evaluation")
+            self._cutting, self._cut_at = True, self.steps
         return False
 
     def _stop(self) -> None:

@@ -1,7 +1,8 @@
 """How the user's process begins: the guard over their files first, then the probe, as soon as their script imports torch.
 
 A `sitecustomize` of ours, in front on PYTHONPATH, calls `begin`; the script is then run by Python itself, as its author does. All Python
-processes that the script starts come through here as well: they get the guard, but only the first of a rank is watched.
+processes that the script starts come through here as well: they are guarded and watched, too, for some scripts train in processes of
+their own; but how the run ends is told by the first.
 """
 
 from __future__ import annotations
@@ -55,11 +56,18 @@ def begin(scratch: str) -> None:
     protection = install(scratch)
     _die_with_parent()
     rank = int(os.environ.get("RANK", "0")) if job.ranks > 1 else 0
-    if (job.ranks > 1 and "RANK" not in os.environ) or not _claimed(scratch, rank):
+    if job.ranks > 1 and "RANK" not in os.environ:
         sys.meta_path.insert(0, TorchFinder(None))
         return
-    wire = Wire(os.path.join(scratch, f"evidence.{rank}.jsonl"))
+    first = _claimed(scratch, rank)
+    wire = Wire(os.path.join(scratch, f"evidence.{rank}.{os.getpid()}.jsonl"))
     session = Session(job, wire, rank)
+    if not first:
+        # A process that the script has started may be the one that trains; how it ends is its own affair.
+        session.partial = True
+        sys.meta_path.insert(0, TorchFinder(session))
+        os.register_at_fork(after_in_child=session.forget)
+        return
     wire.send(Guarded(kernel=protection.kernel, limits=protection.limits))
     sys.meta_path.insert(0, TorchFinder(session))
     sys.excepthook = session.uncaught
@@ -109,7 +117,7 @@ class Session:
     def __init__(self, job: Job, wire: Wire, rank: int) -> None:
         self.job, self.wire, self.rank = job, wire, rank
         self.frames = Frames()
-        self.ended = False
+        self.ended = self.partial = False
         self.probe: Union[Probe, None] = None
 
     def torch_imported(self) -> None:
@@ -126,7 +134,8 @@ class Session:
             self.ended = True
             if self.probe is not None:
                 self.probe.finish(at_end=ended.reason == "end")
-            self.wire.send(ended)
+            if not self.partial or ended.reason == "steps":
+                self.wire.send(ended)
 
     def over(self) -> None:
         self.end(Ended(reason="end"))
@@ -149,7 +158,8 @@ class Session:
         if not self.ended:
             if self.probe is not None:
                 self.probe.failed(error)
-            text, own = f"{kind.__name__}: {error}", self._trimmed(kind, error, trace)
+            text = f"{kind.__name__}: {error}" if str(error) else kind.__name__
+            own = self._trimmed(kind, error, trace)
             self.end(Ended(reason="error", error=text, trace=own, missing=missing(error)))
         sys.__excepthook__(kind, error, trace)
 

@@ -92,7 +92,9 @@ class Gradients:
         def backward(*args: Any, **kwargs: Any) -> Any:
             if probe.on:
                 self._backward = probe.chain()
-            return original(*args, **kwargs)
+            result = original(*args, **kwargs)
+            probe.course.turned_back()
+            return result
 
         backward.__wrapped__ = original  # type: ignore[attr-defined]
         torch.autograd.backward = backward

@@ -178,8 +178,8 @@ def _bias(node: Any) -> Union[bool, None]:
     if name.startswith("Addmm"):
         return True
     if name.startswith("Convolution"):
-        sizes = getattr(node, "_saved_bias_sym_sizes_opt", None)
-        return None if sizes is None and not hasattr(node, "_saved_bias_sym_sizes_opt") else bool(sizes)
+        sizes = getattr(node, "_saved_bias_sym_sizes_opt", ())  # a size of 0 where there is none
+        return None if sizes == () else bool(sizes and sizes[0])
     return None
 
 

@@ -1,0 +1,5 @@
+"""Images are not saved."""
+
+
+def save_image(*args, **kwargs):
+    pass
