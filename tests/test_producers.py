@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
+from stories import HEAD as PLAIN
 from stories import lines, said
 
 from nnlint.findings import Confidence
@@ -711,3 +712,19 @@ def test_the_finding_stands_at_the_activation_and_tells_the_way() -> None:
     assert "cannot fall below 0.5514" in finding.message
     rows = [program.splitlines()[step.place.row - 1].strip() for step in finding.trace]
     assert rows == ["return self.end(self.fc(x))", "logits = classifier(x)", "criterion(logits, y).backward()"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "floor"),
+    [
+        ("net(x)", "over 3 classes the loss cannot fall below 0.5514"),
+        ("net(x).view(-1, 3)", "over 3 classes the loss cannot fall below 0.5514"),
+        ("net(x)[:, :2]", ""),  # not over all that the layer gives
+        ("net(x).split(2, dim=1)[0]", ""),
+        ("net(x.view(4, 2, 4)).view(4, 6)", ""),
+    ],
+)
+def test_the_floor_is_that_of_the_classes_compared(scores: str, floor: str) -> None:
+    program = PLAIN + f"F.cross_entropy(F.softmax({scores}, dim=1), y).backward()\n"
+    (finding,) = (finding for finding in said(program).findings if finding.code == "NN101")
+    assert finding.message.endswith(floor) and ("cannot fall" in finding.message) == bool(floor)

@@ -25,6 +25,7 @@ from nnlint.trace.values import (
 
 _MANY = frozenset({"any of", "cat", "stack", "returned", "hstack", "vstack", "dstack", "concatenate"})
 _ENDS = frozenset({"field", "batch", "parameter", "input"})
+_PARTS = frozenset({"index", "chunk", "split", "narrow", "unbind", "index_select", "masked_select"})
 _SHIFTS = frozenset({"add", "sub"})
 _SCALES = frozenset({"mul", "div"})
 _PRODUCTS = frozenset({"matmul", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "linear", "spmm"})
@@ -256,9 +257,20 @@ def last_layer(value: Value) -> Union[Network, None]:
 
 
 def classes(value: Value) -> Union[int, None]:
-    """The number of classes of an output, where the layer that makes it says so."""
+    """The number of classes of an output, where the layer that makes it says so and no part was taken since."""
     layer = last_layer(value)
-    if layer is None or layer.layer is None or not layer.layer.out:
+    out = layer.args.get(layer.layer.out) if layer is not None and layer.layer is not None and layer.layer.out else None
+    if not isinstance(out, Const) or not isinstance(out.value, int) or _cut(value):
         return None
-    out = layer.args.get(layer.layer.out)
-    return out.value if isinstance(out, Const) and isinstance(out.value, int) else None
+    sizes = value.layout.sizes if isinstance(value, Tensor) and value.layout is not None else None
+    known = sizes is None or any(size == out.value or size.counted.known == out.value for size in sizes)
+    return out.value if known else None
+
+
+def _cut(value: Value) -> bool:
+    """Whether a part was taken between the layer and here."""
+    while isinstance(value, Tensor) and value.op.kind is not Kind.AFFINE and value.inputs:
+        if value.op.name in _PARTS:
+            return True
+        value = value.inputs[0]
+    return False
