@@ -182,6 +182,36 @@ SCENES = """
         loss.backward()
         optimizer.step()
 """
+STREAM = """
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+    from torch.utils.data import DataLoader, IterableDataset
+
+    class Lines(IterableDataset):
+        def __init__(self, path):
+            self.path = path
+
+        def __iter__(self):
+            for line in open(self.path):
+                words, label = line.split(",")
+                yield torch.tensor([int(word) for word in words.split()]), int(label)
+
+    class Bag(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.out = nn.Embedding(100, 16), nn.Linear(16, 4)
+
+        def forward(self, x):
+            return F.log_softmax(self.out(self.embed(x).mean(1)), 1)
+
+    net = Bag()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for words, label in DataLoader(Lines("lines.txt"), 16, num_workers=2):
+        optimizer.zero_grad()
+        F.nll_loss(net(words), label).backward()
+        optimizer.step()
+"""
 NETWORKS = """
     import torch
     from torch import nn
@@ -313,6 +343,13 @@ def test_masks_for_pixels_under_keys(project: Path) -> None:
     assert done.verdict("NN501")["verdict"] == "confirmed"
 
 
+def test_a_stream_that_opens_its_file_late(project: Path) -> None:
+    write(project, "train.py", STREAM)
+    done = run(project, "--synthetic-data", "train.py")
+    assert done.report["steps"] >= 6 and done.report["synthetic"]
+    assert done.said("int64 (16,) in [0, 99] and int64 () in [0, 3]")
+
+
 def test_a_file_that_no_dataset_reads_cannot_be_made_up(project: Path) -> None:
     write(project, "train.py", "import torch\nweights = torch.load('weights.pt')\n")
     done = run(project, "--synthetic-data", "train.py")
@@ -437,6 +474,14 @@ def test_a_size_in_the_code_must_not_mix_samples() -> None:
     assert first_fit(Net(2 * 64 * 64)) == (((1, 64, 64), "float32"),)
     # Any size of image runs with rows of half an image, but then there are twice as many of them as samples.
     assert next(specimen.fits(Net(28 * 28)), None) is None
+
+
+def test_rows_of_an_image_are_a_sequence() -> None:
+    from torch import nn
+
+    from nnlint.confirm.child import specimen
+
+    assert [field.shape for field in specimen.fields_for(nn.LSTM(28, 8), (16, 32))] == [(16, 28), (28, 28), (32, 28)]
 
 
 def test_guessing_leaves_the_network_as_it_was() -> None:

@@ -88,7 +88,9 @@ def fields_for(layer: torch.nn.Module, lengths: Iterable[int] = LENGTHS, sides: 
         yield from (Field((length,), torch.int64, 0, layer.num_embeddings - 1) for length in lengths)
         yield Field((), torch.int64, 0, layer.num_embeddings - 1)
     elif isinstance(layer, nn.modules.rnn.RNNBase):
-        yield from (floats(length, layer.input_size) for length in lengths)
+        # The rows of an image may be read as a sequence.
+        first, *others = lengths
+        yield from (floats(length, layer.input_size) for length in (first, layer.input_size, *others))
     elif isinstance(layer, nn.modules.rnn.RNNCellBase):
         yield from (floats(*shape) for shape in _rows(layer.input_size, lengths))
     elif isinstance(layer, nn.MultiheadAttention):

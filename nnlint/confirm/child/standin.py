@@ -41,7 +41,6 @@ class StandIns:
         self._inference = Inference(probe, self._trial)
         self._layouts: dict[type, Layout] = {}
         self._given: Union[Layout, None] = None
-        self._any = False
 
     def install(self) -> None:
         if self._probe.job.synthetic != "auto":
@@ -117,20 +116,37 @@ class StandIns:
     def _iterate(self, original: Any) -> Any:
         @functools.wraps(original)
         def iterate(this: Any) -> Any:
-            if not _stands_in(this):
-                return original(this)
-            layout = self._layout(this)
-            if layout is None:
-                raise RuntimeError(f"nnlint could not infer what an item of `{type(this).__name__}` looks like")
-            return (layout.item(index) for index in range(_ITEMS))
+            if _stands_in(this):
+                return self._stream(this)
+            items = original(this)
+            return self._begun(this, items) if inspect.isgenerator(items) else items
 
         return iterate
+
+    def _begun(self, dataset: Any, items: Iterator[Any]) -> Iterator[Any]:
+        """A generator opens its files when it is asked for its first item."""
+        try:
+            first = next(items, self)
+        except Exception as error:
+            if not absent(error):
+                raise
+            self._replace(dataset, error)
+            yield from self._stream(dataset)
+            return
+        if first is not self:
+            yield first
+            yield from items
+
+    def _stream(self, dataset: Any) -> Iterator[Any]:
+        layout = self._layout(dataset)
+        if layout is None:
+            raise RuntimeError(f"nnlint could not infer what an item of `{type(dataset).__name__}` looks like")
+        return (layout.item(index) for index in range(_ITEMS))
 
     def _replace(self, dataset: Any, error: BaseException) -> None:
         if _stands_in(dataset):
             return
         vars(dataset)[_MARK] = _ITEMS
-        self._any = True
         self._probe.wire.send(Synthetic(given=self._given is not None))
         cause = " ".join(str(error).split())
         name = type(dataset).__name__
@@ -150,10 +166,9 @@ class StandIns:
 
         @functools.wraps(iterate)
         def begin(loader: Any) -> Any:
-            if standins._any:
-                # Stand-ins live in this process.
-                loader.num_workers, loader.timeout, loader.prefetch_factor = 0, 0, None
-                standins._settle(loader.dataset)
+            # Data may turn out to be missing at the first item: stand-ins live in this process.
+            loader.num_workers, loader.timeout, loader.prefetch_factor = 0, 0, None
+            standins._settle(loader.dataset)
             return iterate(loader)
 
         DataLoader.__init__ = init  # type: ignore[method-assign, assignment]
