@@ -196,7 +196,7 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...
     if not options["quiet"]:
         click.echo(f"nnlint: running {' '.join([script.module or script.path.name, *args])} in a child process", err=True)
     try:
-        done = confirm(script, wishes, settings, rules, tell=live.heard)
+        done = confirm(script, wishes, settings, rules, tell=live.heard, settled=live.settled)
     finally:
         live.close()
     people = options["format_"] in FOR_PEOPLE

@@ -328,3 +328,38 @@ def test_a_notebook_runs_cell_by_cell(project: Path) -> None:
     assert finding["runtime"]["verdict"] == "confirmed"
     assert re.search(r"on 16 of 16 batches; over 3 classes the loss cannot fall below 0\.5514", finding["runtime"]["message"])
     assert done.code == 1
+
+
+CHOOSES = """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net.to(device)
+    inputs, labels = inputs.to(device), labels.to(device)
+    for _ in range(20):
+        loss = criterion(net(inputs).softmax(1), labels)
+        loss.backward()
+        optimizer.step()
+    print("ran on", device.type)
+"""
+
+
+def verdicts(done: Done) -> dict[str, str]:
+    return {finding["code"]: finding["runtime"]["verdict"] for finding in done.report["findings"]}
+
+
+def test_a_device_that_there_is_not(project: Path) -> None:
+    write(project, NETWORK, CHOOSES)
+    done = run(project, "--device", "cpu", "--steps", "1000", "train.py")
+    assert "ran on cpu" in done.report["output"] and done.report["device"] == "cpu"
+    assert verdicts(done) == {"NN101": "confirmed", "NN201": "confirmed", "NN501": "confirmed"}
+
+
+@pytest.mark.cuda
+def test_verdicts_on_a_gpu_are_those_on_the_cpu(project: Path) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU is at hand")
+    write(project, NETWORK, CHOOSES)
+    done = run(project, "--device", "cuda", "--steps", "1000", "train.py")
+    assert "ran on cuda" in done.report["output"] and done.report["device"].startswith("cuda")
+    assert verdicts(done) == {"NN101": "confirmed", "NN201": "confirmed", "NN501": "confirmed"}

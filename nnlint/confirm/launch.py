@@ -23,13 +23,13 @@ _GRACE = 8.0  # seconds that a script gets to end by itself
 _OUTPUT = "output.log"
 
 
-Source = tuple[int, int]  # a rank and one of its processes
+Process = tuple[int, int]  # a rank and one of its processes
 
 
 class Outcome(msgspec.Struct):
     """What the child has left: its records by rank, how it ended, and what it printed."""
 
-    records: list[tuple[Source, AnyRecord]]
+    records: list[tuple[Process, AnyRecord]]
     ended: Ended
     code: Union[int, None]
     output: str
@@ -37,13 +37,15 @@ class Outcome(msgspec.Struct):
     aside: tuple[str, ...] = ()  # what went past the guard over the user's files
 
 
-def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRecord], None] = lambda record: None) -> Outcome:
+def launch(
+    job: Job, scratch: Path, *, show: bool = False, tell: Callable[[Process, AnyRecord], None] = lambda source, record: None
+) -> Outcome:
     """Run the job to its end, its time limit or an interrupt. `tell` hears every record as it comes; `show` lets the script print."""
     write(job, scratch)
     others = _adopt_orphans()
     began = time.monotonic()
     readers: dict[Path, _Reader] = {}
-    records: list[tuple[Source, AnyRecord]] = []
+    records: list[tuple[Process, AnyRecord]] = []
 
     def read() -> None:
         for path in sorted(scratch.glob("evidence.*.jsonl")):
@@ -51,7 +53,7 @@ def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRe
                 readers[path] = _Reader(path)
             for record in readers[path].new():
                 records.append((readers[path].source, record))
-                tell(record)
+                tell(readers[path].source, record)
 
     with (scratch / _OUTPUT).open("wb") as log:
         child = _start(job, scratch, None if show else log)
@@ -71,7 +73,7 @@ def launch(job: Job, scratch: Path, *, show: bool = False, tell: Callable[[AnyRe
 
 
 def _follow(
-    child: subprocess.Popen[bytes], job: Job, began: float, read: Callable[[], None], records: list[tuple[Source, AnyRecord]]
+    child: subprocess.Popen[bytes], job: Job, began: float, read: Callable[[], None], records: list[tuple[Process, AnyRecord]]
 ) -> str:
     """Wait for the end of the child; why it was not waited for, where it was not."""
     over: Union[float, None] = None
@@ -151,7 +153,7 @@ class _Reader:
         self._file.close()
 
 
-def _ended(records: list[tuple[Source, AnyRecord]], reason: str, code: Union[int, None]) -> Ended:
+def _ended(records: list[tuple[Process, AnyRecord]], reason: str, code: Union[int, None]) -> Ended:
     said = [record for _, record in records if isinstance(record, Ended)]
     # What fails after a process has seen enough fails because that one has ended.
     for reason_first in ("steps", "error"):

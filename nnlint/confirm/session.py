@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,19 +13,23 @@ from typing import NamedTuple
 import msgspec
 
 from nnlint.confirm import project
-from nnlint.confirm.evidence import Evidence, places_of
+from nnlint.confirm.evidence import Evidence, Locate, places_of
 from nnlint.confirm.job import Job
 from nnlint.confirm.judgement import judge
-from nnlint.confirm.launch import Outcome, launch
-from nnlint.confirm.records import AnyRecord
+from nnlint.confirm.launch import Outcome, Process, launch
+from nnlint.confirm.records import AnyRecord, Progress
 from nnlint.files import key
 from nnlint.findings import Confidence, Finding
 from nnlint.lint import Result, admitted, lint_paths, order
 from nnlint.registry import Catalogue
+from nnlint.rule import Rule
 from nnlint.selection import select
 from nnlint.settings import Settings
 from nnlint.source import Source, read
+from nnlint.stack import deep
 from nnlint.verdict import Ruling
+
+_PAUSE = 1.0  # seconds between two looks at what is known so far
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,29 +58,58 @@ class Confirmation(NamedTuple):
         return self.evidence.setting is not None or self.outcome.ended.reason != "error"
 
 
+class Settling:
+    """Judges now and then while the run goes on, so that what is confirmed is said at once."""
+
+    def __init__(self, findings: Sequence[Finding], rules: Sequence[Rule], locate: Locate, settled: Callable[[Finding], None]) -> None:
+        self._open = list(findings)
+        self._rules, self._locate, self._settled = rules, locate, settled
+        self._records: list[tuple[Process, AnyRecord]] = []
+        self._due = time.monotonic() + _PAUSE
+
+    def heard(self, source: Process, record: AnyRecord) -> None:
+        self._records.append((source, record))
+        if not self._open or not isinstance(record, Progress) or time.monotonic() < self._due:
+            return
+        for before, after in zip(self._open[:], judge(self._open, self._rules, Evidence(self._records, self._locate)), strict=False):
+            if after.runtime is not None and after.runtime.ruling is Ruling.CONFIRMED:
+                self._open.remove(before)
+                self._settled(after)
+        self._due = time.monotonic() + _PAUSE
+
+
 def confirm(
     script: project.Script,
     options: Options,
     settings: Settings,
     catalogue: Catalogue,
     *,
-    linted: Callable[[Result], None] = lambda result: None,
     tell: Callable[[AnyRecord], None] = lambda record: None,
+    settled: Callable[[Finding], None] = lambda finding: None,
 ) -> Confirmation:
-    """Lint the script and what it imports, run it, and settle each finding. `linted` hears the static result, `tell` every record."""
+    """Lint the script and what it imports, run it, and settle each finding.
+
+    `tell` hears every record as it comes, `settled` every finding as soon as it is confirmed.
+    """
     whole = msgspec.structs.replace(settings, suspected=True)
-    result = lint_paths(project.files(script, settings.src), whole, catalogue)
-    linted(result)
+    result = deep(lambda: lint_paths(project.files(script, settings.src), whole, catalogue))
+    codes = select(catalogue, settings.layers)
+    rules = [rule() for rule in catalogue.rules if rule.code in codes]
     waiting = {rule.code for rule in catalogue.rules if rule.patient}
     scratch = Path(os.path.realpath(tempfile.mkdtemp(prefix="nnlint-")))
     try:
         job = _job(script, options, result, scratch, patient=any(finding.code in waiting for finding in result.findings))
-        outcome = launch(job, scratch, show=options.show_output, tell=tell)
+        locate = project.Map(result.sources.values(), job)
+        settling = Settling(result.findings, rules, locate, settled)
+
+        def heard(source: Process, record: AnyRecord) -> None:
+            tell(record)
+            settling.heard(source, record)
+
+        outcome = launch(job, scratch, show=options.show_output, tell=heard)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    evidence = Evidence(outcome.records, project.Map(result.sources.values(), job))
-    codes = select(catalogue, settings.layers)
-    rules = [rule() for rule in catalogue.rules if rule.code in codes]
+    evidence = Evidence(outcome.records, locate)
     findings = [
         finding
         for finding in judge(result.findings, rules, evidence)

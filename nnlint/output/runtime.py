@@ -39,6 +39,12 @@ class Live:
             click.echo(f"\r\x1b[K[{bar:<{_BAR}}] step {record.steps} of {self._steps}{loss}", err=True, nl=False)
             self._open = True
 
+    def settled(self, finding: Finding) -> None:
+        """A finding has been confirmed while the run goes on."""
+        if self._shown and finding.runtime is not None:
+            self.close()
+            click.echo(f"{location(finding.place)} {finding.code} {ruling(finding.runtime)}", err=True)
+
     def close(self) -> None:
         if self._open:
             click.echo("\r\x1b[K", err=True, nl=False)
@@ -71,6 +77,9 @@ def _story(confirmation: Confirmation) -> list[str]:
         lines.append(f"It needs the file `{plain(ended.missing)}`, which is not there. {_way_out(confirmation)}")
     if ended.reason == "error":
         lines += [f"  {plain(click.unstyle(line))}" for line in (ended.trace or _tail(outcome.output)).splitlines()]
+    asked = confirmation.job.device
+    if asked not in ("auto", "cpu") and device and not device.startswith(asked.partition(":")[0]):
+        lines.append(f"  {asked} was asked for, but the script chooses its device itself, or there is none")
     if not evidence.steps and ended.reason in ("end", "timeout"):
         lines.append("No optimizer took a step.")
     lines += [f"  {plain(note)}" for note in (*remarks(evidence), *evidence.notes, *outcome.aside[:_ASIDE])]
