@@ -49,7 +49,8 @@ Result = Union[None, str, Value]
 
 
 class Frame:
-    """One scope that is being run. `outer` is the lexically enclosing scope, `top` the module's."""
+    """One scope that is being run. `outer` is the lexically enclosing scope, `top` the module's; `rounds` is how often the statement at
+    hand is run by the unrolled loops around it."""
 
     __slots__ = (
         "base_facts",
@@ -63,6 +64,7 @@ class Frame:
         "receiver",
         "redirect",
         "returns",
+        "rounds",
         "top",
         "vars",
         "yields",
@@ -82,6 +84,7 @@ class Frame:
         self.owner: Union[ClassVal, None] = None
         self.func: Union[r.Function, r.Lambda, None] = None
         self.calls = calls
+        self.rounds = 1
         self.base_facts: dict[Hashable, bool] = {}
 
 

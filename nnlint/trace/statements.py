@@ -377,7 +377,7 @@ def _for(m: Machine, node: r.For, frame: Frame) -> Status:
     site = site_of(node, frame)
     if isinstance(source, Modules) and _touches(node, _SWITCHING):
         known = networks.modules(source, site)
-    if known is not None and _unrolls(source, known, node):
+    if known is not None and _unrolls(source, known, node, frame):
         return _unrolled(m, node, known, frame)
 
     def act() -> Status:
@@ -415,9 +415,15 @@ def source_key(source: Value) -> Any:
     return ("element-of", key_of(source))
 
 
-def _unrolls(source: Value, known: list[Value], node: r.For) -> bool:
+MAX_ROUNDS = 256
+"""Of nested loops in one function, all unrolled: more than that is data, not layers."""
+
+
+def _unrolls(source: Value, known: list[Value], node: r.For, frame: Frame) -> bool:
     if len(known) <= 1:
         return len(known) == 1 and not isinstance(source, Range)
+    if frame.rounds * len(known) > MAX_ROUNDS:
+        return False
     trains = _touches(node, _TRAINING) and not isinstance(source, Modules)
     if isinstance(source, Range) or _counted(source):
         return not trains and len(known) <= 16
@@ -437,6 +443,7 @@ def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Stat
     site = site_of(node, frame)
     previous: Union[Value, None] = None
     twice = False
+    outer, frame.rounds = frame.rounds, frame.rounds * len(known)
     for item in known:
         if item is ABSENT:
             continue
@@ -451,9 +458,11 @@ def _unrolled(m: Machine, node: r.For, known: list[Value], frame: Frame) -> Stat
         loop.once = True
         status = _round(m, loop, lambda item=item: _taken(m, node, item, frame))  # type: ignore[misc]
         if status in ("return", "raise"):
+            frame.rounds = outer
             return status
         if status == "break":
             break
+    frame.rounds = outer
     return run(m, node.orelse, frame)
 
 
