@@ -83,19 +83,19 @@ class BiasBeforeBatchnorm(Rule):
         seen = [bias for bias in evidence.biases if evidence.at(finding.place, bias.made)]
         if not seen:
             return not_reached("no network with this layer was trained, or its bias could not be measured")
-        idle = [bias for bias in seen if bias.ratio < _IDLE]
+        idle = [bias for bias in seen if bias.ratio < _IDLE and bias.cancelled]
         if len(idle) == len(seen):
             return _useless(idle)
         active = [bias for bias in seen if bias.ratio > 100 * _IDLE]
         if active:
             bias = active[0]
             return refuted(f"noise in the bias of `{bias.layer}` changes the output: {bias.ratio:.1e} of what the weights do", bias.device)
-        return inconclusive(f"noise in the bias changes the output a little: {seen[0].ratio:.1e} of what the weights do", seen[0].device)
+        return inconclusive(f"noise in the bias changes the output by {seen[0].ratio:.1e} of what the weights do", seen[0].device)
 
     def observe(self, evidence: Evidence) -> Iterator[Finding]:
         for bias in evidence.biases:
             place = evidence.place(bias.made)
-            if place is not None and bias.ratio < _IDLE and bias.norms:
+            if place is not None and bias.ratio < _IDLE and bias.cancelled:
                 message = f"the bias of `{bias.layer}` is without effect: {bias.parameters} spurious parameters"
                 yield self.observed(place, message, "pass `bias=False`", _useless([bias]))
 

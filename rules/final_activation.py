@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.knowledge.activations import ACTIVATIONS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
@@ -89,7 +90,7 @@ class FinalActivation(Rule):
         if verdicts:
             return verdicts[0]
         loss = (here or seen)[0]
-        if loss.producer in _BOUNDED:
+        if loss.producer in ACTIVATIONS:
             if evidence.guessed and LOSSES[f"torch.nn.functional.{loss.name}"].wants is Wants.ANY:
                 return inconclusive(
                     f"whether targets lie outside the range of `{loss.producer}` only the missing data can tell", loss.device
@@ -102,7 +103,7 @@ class FinalActivation(Rule):
         for loss in evidence.losses:
             verdict = _cut_off(loss) if loss.trained else None
             place = evidence.place(loss.made)
-            if verdict is None or place is None or loss.before in _BOUNDED:
+            if verdict is None or place is None or _last(loss) != loss.producer:
                 continue
             message = f"`{loss.producer}` on the last layer before `{loss.name}`"
             yield self.observed(place, message, f"remove the `{loss.producer}` after the last layer", verdict, evidence.way_of(loss))
@@ -157,15 +158,11 @@ def _way(given: LossInput, producer: Producer, inner: Producer) -> tuple[Remark,
     return tuple(steps)
 
 
-_BOUNDED = ("relu", "relu6", "tanh", "sigmoid", "softplus", "hardtanh", "hardsigmoid", "threshold")
-
-
 def _cut_off(loss: LossSeen) -> Verdict | None:
     """What the values say where an activation stands last: nothing where it does no harm."""
     wants = LOSSES[f"torch.nn.functional.{loss.name}"].wants
-    before = loss.before if loss.producer in ("softmax", "log_softmax") else ""
-    name = before if before in _BOUNDED else loss.producer
-    if name not in _BOUNDED:
+    name = _last(loss)
+    if name not in ACTIVATIONS or loss.name == "kl_div":
         return None
     if wants is Wants.ANY:
         if not loss.outside:
@@ -178,3 +175,11 @@ def _cut_off(loss: LossSeen) -> Verdict | None:
     if name == loss.producer and loss.zeros:
         message += f"; {loss.zeros:.0%} of them were exactly 0"
     return confirmed(message, loss.device, batches=loss.batches, zeros=round(loss.zeros, 4), dead_rows=round(loss.dead, 4))
+
+
+def _last(loss: LossSeen) -> str:
+    """The activation on the last layer: what made the input of a loss, or what the softmax or sigmoid in front of it was given."""
+    return loss.before if loss.producer in _SQUASHING and loss.before in ACTIVATIONS else loss.producer
+
+
+_SQUASHING = ("softmax", "log_softmax", "sigmoid", "logsigmoid")

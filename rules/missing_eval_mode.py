@@ -97,29 +97,40 @@ class MissingEvalMode(Rule):
             return not_reached("the network was not evaluated here")
         if not any(call.caring for call in seen):
             return refuted("the network holds no layer that cares about the mode: its evaluation is the same in both", networks=len(seen))
-        awake = [call for call in seen if _awake(call, evidence)]
+        both = {call.number for call in seen if call.silent_asleep}  # in the mode that the caller asks for
+        awake = [call for call in seen if _awake(call) and call.number not in both]
         if awake:
             return _evaluating(awake[0])
         asleep = sum(call.silent_asleep + call.silent_mixed + call.unused_asleep for call in seen)
         if asleep:
             return refuted(f"{asleep} evaluating calls ran in eval mode", calls=asleep)
+        active = sum(call.silent_active for call in seen)
+        if active:
+            again, fed = (sum(counts) for counts in zip(*((call.silent_again, call.silent_fed) for call in seen)))
+            message = f"of {active} calls in train mode {again} repeated the last one on the same input, {fed} made inputs for training"
+            played = ", by a network that is trained against another" if any(call.adversarial for call in seen) else ""
+            return inconclusive(message + played, calls=active, repeated=again, fed=fed)
         return inconclusive(f"{sum(call.calls for call in seen)} calls were seen here, none of them an evaluation after a training step")
 
     def observe(self, evidence: Evidence) -> Iterator[Finding]:
         for call in evidence.forwards:
             place = evidence.place(call.where)
-            if place is None or not _awake(call, evidence) or not call.owned or call.silent_active < 5:
+            # What is called at every step is a part of the training: targets, samples, actions.
+            often = 2 * call.moments > evidence.steps
+            if place is None or not _awake(call) or not call.owned or call.silent_active < 5 or often:
                 continue
             message = f"`{call.network}` is evaluated in train mode: {_layers(call)} active"
             help = "call `eval()` before the evaluation and `train()` before training goes on"
             yield self.observed(place, message, help, _evaluating(call))
 
 
-def _awake(call: ForwardSeen, evidence: Evidence) -> bool:
-    """Whether all evaluating calls of a network that is trained (or was loaded to be evaluated) ran in train mode."""
-    if call.silent_asleep or call.silent_mixed or not (call.owned or call.loaded):
+def _awake(call: ForwardSeen) -> bool:
+    """Whether all evaluating calls of a network that is or was trained ran in train mode, and were no samples of its noise."""
+    if call.silent_asleep or call.silent_mixed or call.adversarial or not (call.owned or call.loaded or call.copied):
         return False
-    return bool(call.silent_active) or (not call.trained and call.unused_active >= 5 and not call.unused_asleep)
+    if call.silent_active:
+        return 2 * call.silent_again < max(call.silent_active, 2) and 2 * call.silent_fed < call.silent_active
+    return not call.trained and call.unused_active >= 5 and not call.unused_asleep
 
 
 def _evaluating(call: ForwardSeen) -> Verdict:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.findings import Finding, Remark, Report, Severity, Step
 from nnlint.rule import Rule
 from nnlint.trace.modes import modes
 from nnlint.trace.story import Story
@@ -94,20 +94,26 @@ class MissingTrainMode(Rule):
             return not_reached("the network was not trained here")
         if not any(call.caring for call in seen):
             return refuted("the network holds no layer that cares about the mode: it trains the same in both")
-        asleep = [call for call in seen if call.trained_asleep >= 2]
+        asleep = [call for call in seen if call.trained_asleep_later >= 2]
         if asleep:
             return _sleeping(asleep[0])
         if any(call.trained_active_later for call in seen):
             later = sum(call.trained_active_later for call in seen)
             return refuted(f"after an evaluation {later} training calls ran in train mode", calls=later)
-        return inconclusive("no training was seen after an evaluation", calls=sum(call.trained for call in seen))
+        calls = sum(call.trained for call in seen)
+        if any(call.trained_asleep for call in seen):
+            return inconclusive("the network was trained in eval mode from the start, which may be meant", calls=calls)
+        if evidence.whole:
+            return refuted(f"none of {calls} training calls of the whole run was in eval mode", calls=calls)
+        return inconclusive("no training was seen after an evaluation", calls=calls)
 
     def observe(self, evidence: Evidence) -> Iterator[Finding]:
         for call in evidence.forwards:
-            place = evidence.place(call.switched) or evidence.place(call.where)
-            if place is not None and call.owned and call.trained_asleep_later >= 2 and call.caring:
+            place, there = evidence.place(call.asleep_by) or evidence.place(call.where), evidence.place(call.where)
+            if place is not None and there is not None and call.owned and call.trained_asleep_later >= 2 and call.caring:
                 message = f"training of `{call.network}` goes on in eval mode after this"
-                yield self.observed(place, message, "call `train()` after the evaluation", _sleeping(call))
+                trace = (Step(place, "switched here"), Step(there, "trained here, in eval mode"))
+                yield self.observed(place, message, "call `train()` after the evaluation", _sleeping(call), trace)
 
 
 def _sleeping(call: ForwardSeen) -> Verdict:

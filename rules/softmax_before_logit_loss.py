@@ -129,8 +129,7 @@ def _squashed(loss: LossSeen) -> bool:
         return False
     if loss.producer in ("softmax", "sigmoid", "logsigmoid"):
         return True
-    by_hand = loss.producer in ("div", "exp", "mul")
-    return by_hand and loss.checked >= 5 and loss.probabilities == loss.checked
+    return loss.checked >= 5 and loss.probabilities == loss.checked
 
 
 def _squashing(loss: LossSeen) -> Verdict:

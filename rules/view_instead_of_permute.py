@@ -81,8 +81,10 @@ class ViewInsteadOfPermute(Rule):
             if view.relabelled == view.calls or view.crossing == view.calls or view.mixing:
                 return _moved(view)
         seen = [view for view in seen if not view.replayed]
+        view = seen[0]
+        if all(_same(view) for view in seen):
+            return refuted(f"{view.source} → {view.target} only adds or drops axes of size 1", calls=view.calls)
         if all(_plain(view) for view in seen) and not any(view.why for view in seen):
-            view = seen[0]
             return refuted(f"{view.source} → {view.target} keeps the order of the axes, and no sample reaches another", calls=view.calls)
         return inconclusive(f"{seen[0].source} → {seen[0].target} leaves open which axis is which", calls=seen[0].calls)
 
@@ -117,6 +119,10 @@ def _moved(view: ViewSeen) -> Verdict:
     return confirmed(message, view.device, **facts)
 
 
+def _same(view: ViewSeen) -> bool:
+    return [size for size in view.source if size != 1] == [size for size in view.target if size != 1]
+
+
 def _plain(view: ViewSeen) -> bool:
     """Whether each axis of the target is a run of axes of the source, or part of one, and sizes alone tell which."""
-    return not view.ambiguous and not view.crossing and view.mixing == 0
+    return not view.ambiguous and not view.crossing and not view.straddling and view.mixing == 0

@@ -11,7 +11,7 @@ from nnlint.trace.losses import LossInput, loss_inputs
 from nnlint.trace.producers import Producer
 from nnlint.trace.story import Story
 from nnlint.trace.values import Const
-from nnlint.verdict import Verdict, confirmed, not_reached, refuted
+from nnlint.verdict import Fact, Verdict, confirmed, inconclusive, not_reached, refuted
 
 if TYPE_CHECKING:
     from nnlint.confirm.evidence import Evidence
@@ -83,15 +83,18 @@ class WrongInputForProbabilityLoss(Rule):
         seen = evidence.losses_of(finding)
         if not seen:
             return not_reached("the loss was not computed")
-        verdicts = [verdict for loss in seen for verdict in [_misfed(loss)] if verdict is not None]
+        verdicts = [(verdict, loss) for loss in seen for verdict in [_misfed(loss)] if verdict is not None]
+        for verdict, loss in verdicts:
+            if not _worked_on(loss):
+                return verdict
         if verdicts:
-            return verdicts[0]
+            return inconclusive(f"`nll_loss` got probabilities on {verdicts[0][1].batches} batches, perhaps to compute 1 - p")
         loss = seen[0]
         return refuted(f"`{loss.name}` got what it wants on {loss.batches} of {loss.batches} batches", loss.device, batches=loss.batches)
 
     def observe(self, evidence: Evidence) -> Iterator[Finding]:
         for loss in evidence.losses:
-            verdict = _misfed(loss) if loss.trained else None
+            verdict = _misfed(loss) if loss.trained and not _worked_on(loss) else None
             place = evidence.place(loss.where)
             if verdict is not None and place is not None:
                 needs = LOSSES[f"torch.nn.functional.{loss.name}"].needs
@@ -145,14 +148,26 @@ def _way(given: LossInput, producer: Producer, lacking: bool) -> tuple[Remark, .
 def _misfed(loss: LossSeen) -> Verdict | None:
     """What the maker and the values of the input say; nothing where they fit."""
     wants = LOSSES[f"torch.nn.functional.{loss.name}"].wants
-    facts = {"batches": loss.batches, "loss": round(loss.last, 4)}
+    facts: dict[str, Fact] = {"batches": loss.batches, "loss": round(loss.last, 4)}
+    # Only a layer's output is raw for sure: a product of probabilities holds probabilities.
+    raw = loss.producer == "linear" and loss.bias_layer is not None
     if wants is Wants.LOG_PROBABILITIES:
         if loss.producer in ("softmax", "sigmoid") or (loss.checked >= 5 and loss.probabilities == loss.checked):
             return confirmed(f"`{loss.name}` got probabilities on {loss.batches} of {loss.batches} batches", loss.device, **facts)
-        if loss.producer == "linear" and loss.positive:
-            message = f"`{loss.name}` got raw scores; some were positive, which no log-probability is, on {loss.positive} of {loss.checked}"
-            return confirmed(f"{message} batches", loss.device, **facts)
-    if wants is Wants.PROBABILITIES and loss.producer in ("log_softmax", "linear") and loss.unit < loss.checked:
+        if raw:
+            message = f"`{loss.name}` got raw scores on {loss.batches} of {loss.batches} batches"
+            if loss.positive:
+                message += f"; some were positive, which no log-probability is, on {loss.positive} of {loss.checked}"
+            return confirmed(message, loss.device, **facts)
+    if wants is Wants.PROBABILITIES and (raw or loss.producer == "log_softmax"):
+        message = f"`{loss.name}` got the output of `{loss.producer}` on {loss.batches} of {loss.batches} batches"
         outside = loss.checked - loss.unit
-        return confirmed(f"`{loss.name}` got values outside [0, 1] on {outside} of {loss.checked} batches", loss.device, **facts)
+        if outside:
+            message += f"; it left [0, 1] on {outside} of {loss.checked}"
+        return confirmed(message, loss.device, **facts)
     return None
+
+
+def _worked_on(loss: LossSeen) -> bool:
+    """Whether `1 - p` may be what is meant: `nll_loss` of probabilities, which the script goes on with before they are a loss."""
+    return loss.name == "nll_loss" and loss.elements

@@ -89,11 +89,14 @@ class ZeroGradBeforeStep(Rule):
         seen = evidence.optimizers_of(finding)
         if not seen:
             return not_reached("no optimizer took a step here")
-        empty = [optimizer for optimizer in seen if optimizer.wiped >= 2 or optimizer.partial >= 2]
+        empty = [optimizer for optimizer in seen if _empty(optimizer)]
         if empty:
             return _wiping(empty[0])
         optimizer = max(seen, key=lambda seen: seen.steps)
-        if optimizer.steps < 5 or optimizer.wiped or optimizer.partial:
+        if optimizer.wiped or optimizer.partial:
+            some = optimizer.wiped + optimizer.partial
+            return inconclusive(f"gradients were thrown away before {some} of {optimizer.steps} steps only", steps=optimizer.steps)
+        if optimizer.steps < 5:
             return inconclusive(f"only {optimizer.steps} steps were seen", steps=optimizer.steps)
         return refuted(f"each of {optimizer.steps} steps found the gradients that `backward` had made", steps=optimizer.steps)
 
@@ -103,6 +106,11 @@ class ZeroGradBeforeStep(Rule):
             if optimizer.wiped >= 2 and optimizer.wiped == optimizer.steps and place is not None:
                 message = f"gradients for `{optimizer.optimizer}` are gone when it steps"
                 yield self.observed(place, message, "zero after `step()` or before `backward()`", _wiping(optimizer))
+
+
+def _empty(seen: StepSeen) -> bool:
+    """Whether steps found nothing, or gradients were thrown away before each of them (but the first, perhaps)."""
+    return seen.wiped >= 2 or seen.partial >= max(2, seen.steps - 2)
 
 
 def _wiping(seen: StepSeen) -> Verdict:

@@ -7,11 +7,12 @@ import json
 import os
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rewrites import REWRITES, alike
-from test_fixtures_run import Run, execute, notebook_code  # noqa: F401 -- a fixture
+from runs import Run, notebook_code, running
 from test_rules import Mark, expected, findings, programs
 from units import NotApplicable, Sources
 
@@ -144,9 +145,15 @@ def test_the_findings_stay(program: Path, name: str, store: Store, tmp_path: Pat
     assert located(findings(copy, monkeypatch)) == expected(copy)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the programs need torch")
+@pytest.fixture(scope="module")
+def execute() -> Iterator[Run]:
+    with running() as run:
+        yield run
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None or not hasattr(os, "fork"), reason="the programs need torch, and a fork")
 @pytest.mark.parametrize("program", [program for program in SAMPLE if name_of(program) not in TALKERS], ids=name_of)
-def test_the_program_stays(program: Path, store: Store, execute: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_the_program_stays(program: Path, store: Store, execute: Run, tmp_path: Path) -> None:
     """All rewrites together leave what a program prints."""
     printed = []
     for number, texts in enumerate((sources(program), store.rewritten(program, ALL))):

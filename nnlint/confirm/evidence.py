@@ -9,6 +9,7 @@ from nnlint.confirm.records import (
     AnyRecord,
     BiasSeen,
     Chain,
+    Ended,
     ForwardSeen,
     Guarded,
     LossSeen,
@@ -49,6 +50,7 @@ class Evidence:
         self.guessed = any(not record.given for record in stood)  # ... and its values say nothing
         self.setting = next(iter(self._all(Setting)), None)
         self.guarded = next(iter(self._all(Guarded)), None)
+        self.whole = any(record.reason == "end" for record in self._all(Ended))  # the script ran to its own end
         self.steps = max((progress.steps for progress in self._all(Progress)), default=0)
 
     def _all(self, kind: type[R]) -> list[R]:

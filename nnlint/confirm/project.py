@@ -54,20 +54,35 @@ def files(script: Script, src: Iterable[str] = ()) -> list[str]:
     found, new = {script.path}, [script.path]
     while new:
         path = new.pop()
-        for wanted in _imports(path, roots):
+        tree = _tree(path)
+        roots += [folder for folder in _added(tree, path.parent) if folder not in roots]
+        for wanted in _imports(tree, path, roots):
             if wanted not in found:
                 found.add(wanted)
                 new.append(wanted)
     return sorted(key(path) for path in found)
 
 
-def _imports(path: Path, roots: Iterable[Path]) -> Iterator[Path]:
-    """The files that a file imports, those of packages on the way included."""
+def _tree(path: Path) -> ast.Module:
     try:
         source = read(path, key(path))
-        tree = ast.parse(source.text) if source is not None else ast.Module([], [])
+        return ast.parse(source.text) if source is not None else ast.Module([], [])
     except (Unreadable, SyntaxError, ValueError, RecursionError):
-        return  # the linter says what is wrong with it
+        return ast.Module([], [])  # the linter says what is wrong with it
+
+
+def _added(tree: ast.Module, folder: Path) -> Iterator[Path]:
+    """The folders that a file puts on `sys.path`: those that are there among the words of the call."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.path.insert", "sys.path.append", "sys.path.extend"):
+            words = [leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and leaf.value]
+            found = [base / word for word in words for base in (folder, folder.parent, Path.cwd())]
+            # "the folder above this one" is often spelt without any word
+            yield from (path.resolve() for path in [*found, folder.parent] if path.is_dir())
+
+
+def _imports(tree: ast.Module, path: Path, roots: Iterable[Path]) -> Iterator[Path]:
+    """The files that a file imports, those of packages on the way included."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -61,6 +61,7 @@ class LossSeen(Record):
     classes: int = 0  # size of the class axis
     soft: bool = False  # targets are distributions
     scores: bool = True  # targets have the shape of the input
+    elements: bool = False  # not reduced: one loss for each sample or score, which the script goes on with
     first: float = 0.0
     last: float = 0.0
     lowest: float = 0.0
@@ -84,7 +85,7 @@ class StepSeen(Record):
     bare: int = 0
     edited: int = 0
     first_dirty: int = 0
-    partial: int = 0  # steps before which some, but not all, of several backwards were wiped
+    partial: int = 0  # steps before which the gradients of a backward were thrown away that no optimizer has used
     backwards: tuple[Chain, ...] = ()
     zeroings: tuple[Chain, ...] = ()
     wiped_by: Chain = ()
@@ -111,15 +112,21 @@ class ForwardSeen(Record):
     caring: tuple[Caring, ...] = ()
     owned: bool = False  # an optimizer holds parameters of it
     loaded: bool = False  # it was given a saved state
+    copied: bool = False  # it was copied from one that had been trained
+    adversarial: bool = False  # it is trained by the judgement of another network, which another optimizer trains
     calls: int = 0
     graph: int = 0  # calls with gradients
-    trained: int = 0  # calls that a backward reached
+    trained: int = 0  # calls that a backward reached whose gradients a step has used
     trained_active: int = 0  # ... with all layers that care in train mode
     trained_active_later: int = 0  # ... after the network had been called in eval mode
     trained_asleep: int = 0  # ... with all of them in eval mode
     trained_asleep_later: int = 0  # ... in eval mode, after others of the network had been trained in train mode
+    asleep_by: Chain = ()  # what had switched it before the first of these
     early: int = 0  # calls without gradients before the first step
     silent_active: int = 0  # calls without gradients after a step, all layers that care in train mode, on inputs of their own
+    silent_again: int = 0  # ... of these: on the same input as the call before, without a step between
+    silent_fed: int = 0  # ... of these: whose output another network was trained on
+    moments: int = 0  # ... of these: with steps, or other calls of the network, between them
     silent_asleep: int = 0
     silent_mixed: int = 0
     silent_repeated: int = 0  # ... on the input that a training call of the same step had
@@ -140,6 +147,7 @@ class ViewSeen(Record):
     calls: int = 0
     relabelled: int = 0
     ambiguous: int = 0
+    straddling: int = 0  # calls where an axis of the target holds part of one axis of the source and something of the next
     crossing: int = 0  # calls whose sizes cannot come, or hardly, from merging and splitting neighbouring axes
     source: tuple[int, ...] = ()
     target: tuple[int, ...] = ()
@@ -168,7 +176,7 @@ class RankSeen(Record):
 
 class BiasSeen(Record):
     """A layer with a bias, and what its bias does to the output of the network: the change for noise of size 1 in the bias, over the
-    change for weights that are 50 % off, in the modes of training."""
+    change for weights that are 50 % off, in the modes of training. `cancelled`: a normalisation by the batch took the noise away."""
 
     network: str
     layer: str
@@ -177,6 +185,7 @@ class BiasSeen(Record):
     parameters: int
     ratio: float
     norms: int  # normalisations by the batch in the network that were in train mode
+    cancelled: bool = False
     device: str = ""
 
 

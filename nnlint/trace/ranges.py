@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple, Union
 
+from nnlint.knowledge.activations import ACTIVATIONS
 from nnlint.knowledge.schema import Kind
 from nnlint.trace.producers import producers
 from nnlint.trace.values import Choice, Const, ListVal, Tensor, TupleVal, Unknown, Value
@@ -33,25 +34,7 @@ ANY = Range(-inf, inf)
 STANDARD = Range(-2, 2)
 """What standardised or normally distributed values cover: others are too rare to matter."""
 
-_ACTIVATIONS: dict[str, Range] = {
-    "relu": Range(0, inf),
-    "relu6": Range(0, 6),
-    "threshold": Range(0, inf),
-    "hardtanh": Range(-1, 1),
-    "tanh": Range(-1, 1),
-    "softsign": Range(-1, 1),
-    "sigmoid": Range(0, 1),
-    "hardsigmoid": Range(0, 1),
-    "softplus": Range(0, inf),
-    "elu": Range(-1, inf),
-    "celu": Range(-1, inf),
-    "selu": Range(-1.7581, inf),
-    "gelu": Range(-0.17, inf),
-    "silu": Range(-0.2785, inf),
-    "mish": Range(-0.3088, inf),
-    "hardswish": Range(-0.375, inf),
-    "relu_squared": Range(0, inf),
-}
+_ACTIVATIONS = {name: Range(*bounds) for name, bounds in ACTIVATIONS.items()}
 _UNBOUNDED = frozenset({"leaky_relu", "prelu", "rrelu", "tanhshrink", "softshrink", "hardshrink"})
 _SOURCES: dict[str, Range] = {
     "randn": STANDARD,

@@ -1,13 +1,14 @@
 """What the bias of a layer does to the output of the network, beside what its weights do.
 
 A normalisation by the batch takes every constant away again: noise in such a bias changes nothing but the last digits. Measured on a copy
-in the modes that training used (a frozen BatchNorm leaves the bias its effect).
+in double precision, in the modes that training used (a frozen BatchNorm leaves the bias its effect). That it was a normalisation, and no
+softmax or difference further on, is seen at its own input and output.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from nnlint.confirm.child.probe import Probe
 
 _SECONDS = 4.0
+_VALUES = 4096  # of the input and output of a normalisation that are kept
+_FELT = 1e-3  # change of the input of a normalisation that counts as one
 _LIKELY = 1e-3  # gradient of the bias over that of the weights, below which a bias may be without effect
 
 
@@ -51,34 +54,38 @@ class Biases:
         replay = Replay(root)
         norms = sum(normalises(layer) for layer in replay.copy.modules())
         candidates = sorted(
-            (not self._suspected(layer), index, name, layer, twin)
-            for index, (name, layer, twin) in enumerate(replay.layers())
+            (not self._suspected(layer), index, name, layer)
+            for index, (name, layer, _) in enumerate(replay.layers())
             if _biased(layer) and (self._suspected(layer) or (norms and _idle(layer)))
         )
         if not candidates:
             return
         self._settled.add(id(network))
-        plain = replay.outputs()
-        for *_, name, layer, twin in candidates:
+        replay.double()
+        twins = dict(replay.copy.named_modules())
+        plain = Outputs(replay)
+        for *_, name, layer in candidates:
             if time.monotonic() > until:
                 self._probe.note("not all biases were measured: it took too long")
                 break
-            self._record(replay, plain, norms, name, layer, twin)
+            self._record(replay, plain, norms, name, layer, twins[name])
 
-    def _record(self, replay: Replay, plain: torch.Tensor, norms: int, name: str, layer: torch.nn.Module, twin: torch.nn.Module) -> None:
+    def _record(self, replay: Replay, plain: Outputs, norms: int, name: str, layer: torch.nn.Module, twin: torch.nn.Module) -> None:
         births = self._probe.births
         bias, weight = twin.bias, twin.weight
         assert isinstance(bias, torch.Tensor) and isinstance(weight, torch.Tensor)
-        by_bias = _effect(replay, plain, bias, torch.randn(bias.shape).to(bias))
-        by_weight = _effect(replay, plain, weight, 0.5 * weight.detach() * torch.randn(weight.shape).to(weight))
+        by_bias = _changed(replay, bias, torch.randn(bias.shape).to(bias))
+        by_weight = _changed(replay, weight, 0.5 * weight.detach() * torch.randn(weight.shape).to(weight))
+        effect = plain.distance(by_weight)
         record = BiasSeen(
             network=type(replay.network).__name__,
             layer=name,
             kind=type(layer).__name__,
             made=births.chain(layer),
             parameters=bias.numel(),
-            ratio=by_bias / by_weight if by_weight else float("inf"),
+            ratio=plain.distance(by_bias) / effect if effect else float("inf"),
             norms=norms,
+            cancelled=plain.cancelled(by_bias),
             device=str(bias.device),
         )
         self._probe.record(record)
@@ -109,11 +116,56 @@ def _idle(layer: torch.nn.Module) -> bool:
     return bool(bias.detach().abs().max() <= _LIKELY * weight.detach().abs().max())
 
 
-def _effect(replay: Replay, plain: torch.Tensor, tensor: torch.Tensor, noise: torch.Tensor) -> float:
-    """The change of the outputs for noise in one tensor of the copy, which is taken back."""
+def _changed(replay: Replay, tensor: torch.Tensor, noise: torch.Tensor) -> Outputs:
+    """The outputs for noise in one tensor of the copy, which is taken back."""
     before = tensor.detach().clone()
     with torch.no_grad():
         tensor += noise
-        changed = replay.outputs()
+        changed = Outputs(replay)
         tensor.copy_(before)
-    return float((changed - plain).abs().mean())
+    return changed
+
+
+class Outputs:
+    """What the network gives, and what its normalisations by the batch are given and give, in one call of the copy."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.norms: list[tuple[torch.Tensor, torch.Tensor]] = []
+        functional = torch.nn.functional
+        originals = {name: getattr(functional, name) for name in ("batch_norm", "instance_norm")}
+        try:
+            for name, original in originals.items():
+                setattr(functional, name, self._listening(name, original))
+            self.all = replay.outputs()
+        finally:
+            for name, original in originals.items():
+                setattr(functional, name, original)
+
+    def _listening(self, name: str, original: Any) -> Any:
+        flag = "training" if name == "batch_norm" else "use_input_stats"
+
+        def normalise(input: torch.Tensor, *args: Any, **more: Any) -> Any:
+            output = original(input, *args, **more)
+            if args[4] if len(args) > 4 else more.get(flag, name == "instance_norm"):
+                self.norms.append((_some(input), _some(output)))
+            return output
+
+        return normalise
+
+    def distance(self, other: Outputs) -> float:
+        return float((self.all - other.all).abs().mean())
+
+    def cancelled(self, other: Outputs) -> bool:
+        """Whether the first normalisation whose input differs gives the same in spite of it."""
+        for (given, gave), (given_too, gave_too) in zip(self.norms, other.norms):
+            if given.shape != given_too.shape:
+                return False
+            change = float((given - given_too).abs().mean())
+            if change > _FELT:
+                return float((gave - gave_too).abs().mean()) < _FELT * change
+        return False
+
+
+def _some(tensor: torch.Tensor) -> torch.Tensor:
+    """A few thousand values from all over a tensor."""
+    return tensor.detach().reshape(-1)[:: max(1, tensor.numel() // _VALUES)].clone()

@@ -69,7 +69,10 @@ def begin(scratch: str) -> None:
         os.register_at_fork(after_in_child=session.forget)
         return
     wire.send(Guarded(kernel=protection.kernel, limits=protection.limits))
-    sys.meta_path.insert(0, TorchFinder(session))
+    if "torch" in sys.modules:  # by a `.pth` file, or in the process that this one was forked from
+        _torch_imported(session)
+    else:
+        sys.meta_path.insert(0, TorchFinder(session))
     sys.excepthook = session.uncaught
     atexit.register(session.over)
     signal.signal(signal.SIGTERM, session.ended_from_outside)
@@ -197,19 +200,23 @@ class TorchFinder(importlib.abc.MetaPathFinder):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.loader is None:
             return None
-        from nnlint.confirm.child.guard import torch_imported
-
         run, session = spec.loader.exec_module, self._session
 
         def exec_module(module: ModuleType) -> None:
             run(module)
-            torch_imported()
-            if session is None:
-                return
-            try:
-                session.torch_imported()
-            except Exception as error:  # noqa: BLE001  the user's script goes on, and the report says what happened
-                session.wire.send(Note(text=f"the probe could not be installed: {error!r}"))
+            _torch_imported(session)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
+
+
+def _torch_imported(session: Union[Session, None]) -> None:
+    from nnlint.confirm.child.guard import torch_imported
+
+    torch_imported()
+    if session is None:
+        return
+    try:
+        session.torch_imported()
+    except Exception as error:  # noqa: BLE001  the user's script goes on, and the report says what happened
+        session.wire.send(Note(text=f"the probe could not be installed: {error!r}"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import torch
 
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 _RECENT = 4  # inputs of training calls that are remembered
 _LOOKS = 4  # calls of networks in a file that tries them out
+_SILENT = 8  # outputs of calls without gradients that are remembered
+_WAITING = 512  # calls that a backward has reached, and no step yet
 _LOOK_AGAIN = 64  # calls after which a network is searched for new layers
 ACTIVE, ASLEEP, MIXED, NONE = "active", "asleep", "mixed", "none"
+
+
+def _nobody() -> None:
+    """A reference to the network above a root."""
 
 
 class Root:
@@ -32,6 +38,7 @@ class Root:
         self.loaded = False
         self.trained_active = self.slept = False
         self.called = 0
+        self.silent: tuple[Chain, int, int] = ((), -1, 0)  # the last call without gradients: from where, at what step, its input in memory
         self.functional: dict[int, tuple[Any, bool]] = {}  # modules that call F.dropout: a reference, and its last `training`
         self.given: Union[tuple[tuple[Any, ...], dict[str, Any]], None] = None  # the arguments of the latest call with gradients
         self._caring: list[Any] = []
@@ -42,14 +49,18 @@ class Root:
         if network is None:
             return []
         if self.called % _LOOK_AGAIN == 0:
-            self._caring = [weakref.ref(layer) for layer in network.modules() if cares(layer)]
+            self._caring = [(weakref.ref(network), _nobody)] if cares(network) else []
+            parents = network.modules()
+            self._caring += [(weakref.ref(layer), weakref.ref(above)) for above in parents for layer in above.children() if cares(layer)]
         self.called += 1
-        return [layer for layer in (ref() for ref in self._caring) if layer is not None]
+        return list({id(layer): layer for layer in (ref() for ref, _ in self._caring) if layer is not None}.values())
 
     def mode(self) -> str:
         flags = {bool(layer.training) for layer in self.caring()} | {flag for _, flag in self.functional.values()}
         if not flags:
             return NONE
+        if len(flags) == 1 and self._caring and all(above() is not None and above().training not in flags for _, above in self._caring):
+            return MIXED  # switched one by one, against the network around them
         return MIXED if len(flags) > 1 else ACTIVE if True in flags else ASLEEP
 
 
@@ -72,11 +83,24 @@ def cares(layer: torch.nn.Module) -> bool:
     return isinstance(rate, float) and rate > 0
 
 
+class Waiting(NamedTuple):
+    """A call that a backward has reached: it counts as training once a step of an optimizer uses what that backward brought."""
+
+    backward: int
+    root: Root
+    record: ForwardSeen
+    mode: str
+    slept: bool
+    switched: Chain
+
+
 class Forwards:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._roots: dict[int, Root] = {}
         self._recent: deque[tuple[int, Any, int]] = deque(maxlen=_RECENT)  # step, input, its place in memory
+        self._silent_outputs: deque[tuple[Any, int, ForwardSeen]] = deque(maxlen=_SILENT)
+        self._waiting: deque[Waiting] = deque(maxlen=_WAITING)
         self.stack: list[torch.nn.Module] = []
         self.silent = 0  # calls without gradients since the first step
 
@@ -176,9 +200,10 @@ class Forwards:
             record.graph += 1
             root.given = (args, kwargs)
             self._probe.ranks.called(module, chain, inputs)
+            self._feeding(inputs)
             self._watch_outputs(root, record, mode, outputs, inputs)
         elif not torch.is_grad_enabled():
-            self._silent(root, record, mode, inputs)
+            self._silent(root, record, mode, inputs, result)
         self._probe.wire.changed(record)
 
     def _record(self, root: Root, module: torch.nn.Module, chain: Chain) -> ForwardSeen:
@@ -199,6 +224,7 @@ class Forwards:
             self._probe.record(record)
         if record.calls % _LOOK_AGAIN == 0:
             record.owned = self._probe.gradients.owns(module)
+            record.copied = self._probe.gradients.copied(module)
         if root.functional and not any(caring.name == "dropout" for caring in record.caring):
             record.caring = (*record.caring, Caring("dropout", None))
         return record
@@ -214,38 +240,65 @@ class Forwards:
         return ()
 
     def _watch_outputs(self, root: Root, record: ForwardSeen, mode: str, outputs: list[torch.Tensor], inputs: list[torch.Tensor]) -> None:
-        course = self._probe.course
-        step = course.steps
+        course, gradients = self._probe.course, self._probe.gradients
+        step, slept, switched = course.steps, root.slept, record.switched
+        backward = 0
         reached = False
         if step:
             record.unused_active += mode == ACTIVE
             record.unused_asleep += mode == ASLEEP
 
-        def backward(grad: torch.Tensor) -> None:
-            nonlocal reached
-            if reached:
-                return
-            reached = True
-            record.trained += 1
-            if step:
+        def arriving(grad: torch.Tensor) -> None:
+            nonlocal backward, reached
+            if step and not reached:
                 record.unused_active -= mode == ACTIVE
                 record.unused_asleep -= mode == ASLEEP
-            if mode == ACTIVE:
-                record.trained_active += 1
-                record.trained_active_later += root.slept
-                root.trained_active = True
-            elif mode == ASLEEP:
-                record.trained_asleep += 1
-                record.trained_asleep_later += root.trained_active
+            reached = True
+            if gradients.running in (0, backward):
+                return
+            backward = gradients.running
+            self._waiting.append(Waiting(backward, root, record, mode, slept, switched))
             for tensor in inputs[:1]:
                 self._recent.append((course.steps, weakref.ref(tensor), tensor.data_ptr()))
             self._probe.wire.changed(record)
 
-        backward.__torch_unserializable__ = True  # type: ignore[attr-defined]
+        arriving.__torch_unserializable__ = True  # type: ignore[attr-defined]
         for output in outputs[:4]:
-            output.register_hook(backward)  # type: ignore[no-untyped-call]
+            output.register_hook(arriving)  # type: ignore[no-untyped-call]
 
-    def _silent(self, root: Root, record: ForwardSeen, mode: str, inputs: list[torch.Tensor]) -> None:
+    def trained(self, parameters: Container[int], backwards: Container[int]) -> None:
+        """A step has used what these backwards brought to these parameters."""
+        left: list[Waiting] = []
+        for waiting in self._waiting:
+            network = waiting.root.network()
+            if waiting.backward not in backwards or network is None or not any(id(part) in parameters for part in network.parameters()):
+                left.append(waiting)
+                continue
+            _, root, record, mode, slept, switched = waiting
+            record.trained += 1
+            if mode == ACTIVE:
+                record.trained_active += 1
+                record.trained_active_later += slept
+                root.trained_active = True
+            elif mode == ASLEEP:
+                record.trained_asleep += 1
+                if root.trained_active:
+                    record.trained_asleep_later += 1
+                    record.asleep_by = record.asleep_by or switched
+            self._probe.wire.changed(record)
+        self._waiting.clear()
+        self._waiting.extend(left)
+
+    def _feeding(self, inputs: list[torch.Tensor]) -> None:
+        """What a network gave without gradients is what another one is trained on: no evaluation."""
+        for known in list(self._silent_outputs):
+            output, place, record = known
+            if output() is not None and any(tensor.data_ptr() == place for tensor in inputs):
+                self._silent_outputs.remove(known)
+                record.silent_fed += 1
+                self._probe.wire.changed(record)
+
+    def _silent(self, root: Root, record: ForwardSeen, mode: str, inputs: list[torch.Tensor], result: Any) -> None:
         course = self._probe.course
         if not course.steps and self._probe.gradients.optimizers:
             record.early += 1
@@ -257,6 +310,13 @@ class Forwards:
         course.evaluated()
         if mode == ACTIVE:
             record.silent_active += 1
+            network = root.network()
+            record.adversarial = record.adversarial or (network is not None and self._probe.gradients.adversarial(network))
+            last, root.silent = root.silent, (record.where, course.steps, inputs[0].data_ptr() if inputs else 0)
+            record.silent_again += last == root.silent
+            record.moments += last[:2] != root.silent[:2]
+            for output in tensors(result):
+                self._silent_outputs.append((weakref.ref(output), output.data_ptr(), record))
         elif mode == ASLEEP:
             record.silent_asleep += 1
         elif mode == MIXED:

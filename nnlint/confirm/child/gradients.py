@@ -1,12 +1,17 @@
 """Where the gradients that each step uses come from.
 
-A gradient that a step has used, and that is still there unchanged when the next one is added to it, leaks. Nothing depends on the order
-of calls: setting `p.grad = None`, zeroing before or after, accumulation and several optimizers come out right by themselves.
+A gradient that a step has used, and that is still there unchanged when the next one is added to it, leaks. A backward is wasted whose
+gradients no step of any optimizer ever uses. Nothing depends on the order of calls: setting `p.grad = None`, zeroing before or after,
+accumulation and several optimizers come out right by themselves.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Union
 
 import torch
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 _TESTS = 8  # gradients of one step that are looked at for being zero
 _SENTINELS = 2  # parameters of an optimizer that are followed from one backward to the next
 _PLACES = 6
+_READERS = ("torch.", "nnlint.")  # that read gradients without a purpose of the script's own
+_USED = 512  # backwards that are remembered as used
+_NODES = 20000  # of a graph that are searched for its leaves
 
 Version = tuple[int, int]
 
@@ -35,7 +43,7 @@ def version(grad: torch.Tensor) -> Version:
 class Held:
     """A parameter in an optimizer. `used` is the gradient that the last step consumed, until something is added to it."""
 
-    __slots__ = ("dirty", "grown", "made", "parameter", "produced", "used")
+    __slots__ = ("dirty", "grown", "parameter", "produced", "sources", "used")
 
     def __init__(self, parameter: torch.Tensor) -> None:
         self.parameter = weakref.ref(parameter)
@@ -43,7 +51,7 @@ class Held:
         self.dirty = False
         self.grown: Union[Version, None] = None  # a dirty gradient after something was added to it
         self.produced = False  # since the last step
-        self.made: Chain = ()  # the backward that made it
+        self.sources: set[int] = set()  # the backwards that made its gradient; of sentinels
 
 
 class Watch:
@@ -56,17 +64,31 @@ class Watch:
         self.backwards: dict[Chain, None] = {}
         self.zeroings: dict[Chain, None] = {}
         self.steps = 0
-        self.edited = self.partial = False
+        self.edited = False
         self.tests = 0
         self.wiped_by: Chain = ()
+        self.sources: set[int] = set()  # the backwards that brought it gradients since its last step
+        self.lost: dict[int, Chain] = {}  # those of which they were thrown away, and by what
+
+    def sentinels(self) -> Iterator[Held]:
+        return islice(self.held.values(), _SENTINELS)
 
 
 class Gradients:
+    """`running` is the number of the backward that is at work, 0 while there is none."""
+
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._watches: dict[int, Watch] = {}
         self._parameters: dict[int, Any] = {}  # all that optimizers hold
+        self._copies: dict[int, Any] = {}  # copies of them, made in the course of training
         self._backward: Chain = ()
+        self._count = self.running = 0
+        self._used_up: OrderedDict[int, Watch] = OrderedDict()  # backwards that some step has used, and whose
+        self._players: set[int] = set()  # optimizers whose backwards also reach what another one holds, which throws that away
+        self._looked_at: deque[int] = deque(maxlen=512)  # and those that have other uses
+        self._leaves: dict[Chain, bool] = {}
+        self._reading = False
 
     @property
     def optimizers(self) -> int:
@@ -78,6 +100,7 @@ class Gradients:
         probe.after(optimizer, "add_param_group", self._group_added)
         probe.after(optimizer, "zero_grad", self._zeroed)
         probe.after(torch.nn.Module, "zero_grad", self._network_zeroed)
+        probe.after(torch.nn.Parameter, "__deepcopy__", self._copied)
         self._watch_backward()
         register_optimizer_step_pre_hook(self._before_step)
         register_optimizer_step_post_hook(self._after_step)
@@ -86,18 +109,72 @@ class Gradients:
         """Whether an optimizer holds a parameter of the network."""
         return any(id(parameter) in self._parameters for parameter in network.parameters())
 
+    def copied(self, network: torch.nn.Module) -> bool:
+        """Whether the network was copied from one that had been trained."""
+        return any(known() is parameter for parameter in network.parameters() for known in [self._copies.get(id(parameter))] if known)
+
+    def adversarial(self, network: torch.nn.Module) -> bool:
+        """Whether the network is trained against another one, or by its judgement: a generator, an actor."""
+        if not self._players:
+            return False
+        mine = {id(parameter) for parameter in network.parameters()}
+        return any(id(watch) in self._players and not mine.isdisjoint(watch.held) for watch in self._watches.values())
+
+    def _copied(self, result: Any, parameter: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        if id(parameter) in self._parameters and self._probe.course.steps:
+            self._copies[id(result)] = weakref.ref(result)
+
     def _watch_backward(self) -> None:
         probe, original = self._probe, torch.autograd.backward
 
         def backward(*args: Any, **kwargs: Any) -> Any:
-            if probe.on:
-                self._backward = probe.chain()
-            result = original(*args, **kwargs)
+            if not probe.on or self.running:
+                return original(*args, **kwargs)
+            self._backward = probe.chain()
+            self._count += 1
+            self.running = self._count
+            if self._reading and args and self._other_leaves(args[0]):
+                self._looked_at.append(self.running)
+            try:
+                result = original(*args, **kwargs)
+            finally:
+                self.running = 0
             probe.course.turned_back()
             return result
 
         backward.__wrapped__ = original  # type: ignore[attr-defined]
         torch.autograd.backward = backward
+
+    def _other_leaves(self, roots: Any) -> bool:
+        """Whether a backward also brings gradients to what no optimizer holds: the input of an attack. The same for all of one place."""
+        if self._backward not in self._leaves:
+            tensors = [roots] if isinstance(roots, torch.Tensor) else list(roots)
+            nodes = [tensor.grad_fn for tensor in tensors if isinstance(tensor, torch.Tensor) and tensor.grad_fn is not None]
+            seen = set(nodes)
+            found = False
+            while nodes and len(seen) < _NODES and not found:
+                node = nodes.pop()
+                variable = getattr(node, "variable", None)
+                found = variable is not None and id(variable) not in self._parameters
+                new = {inner for inner, _ in node.next_functions if inner is not None} - seen
+                seen |= new
+                nodes += new
+            self._leaves[self._backward] = found
+        return self._leaves[self._backward]
+
+    def _watch_reading(self) -> None:
+        """From now on it is seen when a script looks at gradients itself, before it throws them away."""
+        self._reading = True
+        original: Any = torch._C.TensorBase.grad
+
+        def read(tensor: Any) -> Any:
+            if self._probe.on and not sys._getframe(1).f_globals.get("__name__", "").startswith(_READERS):
+                for watch in self._watches.values():
+                    for held in watch.sentinels():
+                        self._looked_at.extend(held.sources)
+            return original.__get__(tensor)
+
+        torch.Tensor.grad = property(read, original.__set__, original.__delete__, original.__doc__)  # type: ignore[assignment]
 
     def _group_added(self, result: Any, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         self._hold(self._watch(optimizer), optimizer)
@@ -121,11 +198,12 @@ class Gradients:
         probe = self._probe
 
         def arriving(grad: torch.Tensor) -> None:
-            if not probe.on:
+            if not probe.on or not self.running:
                 return
             if held.used is not None or held.dirty or sentinel:
                 self._arriving(watch, held, sentinel)
             held.produced = True
+            watch.sources.add(self.running)
 
         arriving.__torch_unserializable__ = True  # type: ignore[attr-defined]
         return arriving
@@ -147,11 +225,16 @@ class Gradients:
             place, number = version(old)
             held.grown = (place, number + 1)
         if sentinel:
-            gone = held.produced and (old is None or (used is None and not held.dirty and not self._nonzero(watch, old)))
-            if gone and held.made == self._backward and used is None:
-                watch.partial = True
-            held.made = self._backward
+            if held.sources and (old is None or not self._nonzero(watch, old)):
+                self._lose(watch, held)
+            held.sources.add(self.running)
             watch.backwards.setdefault(self._backward)
+
+    def _lose(self, watch: Watch, held: Held) -> None:
+        """Gradients that no step of this optimizer has used are gone."""
+        watch.lost.update(dict.fromkeys(held.sources, watch.wiped_by))
+        watch.sources -= held.sources
+        held.sources.clear()
 
     def _nonzero(self, watch: Watch, grad: torch.Tensor) -> bool:
         """Looking at values makes a GPU wait, so only a few are looked at in each step; the others are taken to be like them."""
@@ -192,25 +275,55 @@ class Gradients:
         """What the step is about to use."""
         record = self._record(watch, optimizer)
         record.steps += 1
-        dirty = [held for held in watch.held.values() if held.dirty and _grad(held) is not None]
-        if any(version(grad) == held.grown or self._nonzero(watch, grad) for held in dirty for grad in [_grad(held)] if grad is not None):
+        if self._dirty(watch):
             record.dirty += 1
             record.first_dirty = record.first_dirty or watch.steps
         elif watch.edited:
             record.edited += 1
-        grads = [grad for grad in map(_grad, watch.held.values()) if grad is not None]
         produced = any(held.produced for held in watch.held.values())
-        if not grads and not produced:
-            record.bare += 1
-        elif produced and not any(grad.is_sparse or bool(grad.detach().count_nonzero()) for grad in grads):
-            record.wiped += 1
-            record.wiped_by = watch.wiped_by
-        if watch.partial:
+        if self._empty(watch):
+            if produced:
+                record.wiped += 1
+                record.wiped_by = watch.wiped_by
+            elif all(_grad(held) is None for held in watch.held.values()):
+                record.bare += 1
+        wasted = self._wasted(watch)
+        if wasted is not None:
             record.partial += 1
-            record.wiped_by = record.wiped_by or watch.wiped_by
+            record.wiped_by = record.wiped_by or wasted
         record.backwards = tuple(watch.backwards)[:_PLACES]
         record.zeroings = tuple(watch.zeroings)[:_PLACES]
         self._probe.wire.changed(record)
+
+    def _dirty(self, watch: Watch) -> bool:
+        """Whether some gradient was added to one that a step had used."""
+        dirty = [(held, grad) for held in watch.held.values() if held.dirty for grad in [_grad(held)] if grad is not None]
+        return any(version(grad) == held.grown or self._nonzero(watch, grad) for held, grad in dirty)
+
+    def _empty(self, watch: Watch) -> bool:
+        """Whether the step finds no gradient at all."""
+        grads = [grad for grad in map(_grad, watch.held.values()) if grad is not None]
+        return not any(grad.is_sparse or bool(grad.detach().count_nonzero()) for grad in grads)
+
+    def _wasted(self, watch: Watch) -> Union[Chain, None]:
+        """What threw away, since the last step, gradients of a backward that no optimizer has a use for."""
+        for held in watch.sentinels():
+            grad = _grad(held)
+            if held.sources and (grad is None or not self._nonzero(watch, grad)):
+                self._lose(watch, held)
+        if not watch.lost:
+            return None
+        alive = {source for other in self._watches.values() for held in other.sentinels() for source in held.sources}
+        gone = [source for source in watch.lost if source not in alive]
+        self._players.update(id(self._used_up[source]) for source in gone if source in self._used_up)
+        excused = {*self._used_up, *self._looked_at}
+        wasted = [chain for source, chain in watch.lost.items() if source not in alive and source not in excused]
+        for source in gone:
+            del watch.lost[source]
+        if wasted and not self._reading:
+            self._watch_reading()
+            return None
+        return wasted[0] if wasted else None
 
     def _record(self, watch: Watch, optimizer: torch.optim.Optimizer) -> StepSeen:
         where = self._probe.chain()
@@ -228,16 +341,22 @@ class Gradients:
         record = self._record(watch, optimizer)
         record.steps += 1
         calls = 0
+        dirty = wiped = False
 
         def watched() -> Any:
-            nonlocal calls
+            nonlocal calls, dirty, wiped
             if calls:
                 self._used(watch)
             calls += 1
             result = closure()
-            if any(held.dirty for held in watch.held.values()) and calls <= 2:
-                record.dirty += calls == 1
+            if not dirty and self._dirty(watch):
+                dirty = True
+                record.dirty += 1
                 record.first_dirty = record.first_dirty or watch.steps
+            if not wiped and any(held.produced for held in watch.held.values()) and self._empty(watch):
+                wiped = True
+                record.wiped += 1
+                record.wiped_by = watch.wiped_by
             record.backwards = tuple(watch.backwards)[:_PLACES]
             record.zeroings = tuple(watch.zeroings)[:_PLACES]
             self._probe.wire.changed(record)
@@ -255,15 +374,19 @@ class Gradients:
     def _consumed(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         watch = self._watch(optimizer)
         self._used(watch)
-        for held in watch.held.values():
-            held.produced = False
-        watch.edited = watch.partial = False
+        watch.edited = False
 
     def _used(self, watch: Watch) -> None:
         for held in watch.held.values():
             grad = _grad(held)
             held.used = None if grad is None else version(grad)
-            held.dirty = False
+            held.dirty = held.produced = False
+            held.sources.clear()
+        self._used_up.update(dict.fromkeys(watch.sources, watch))
+        while len(self._used_up) > _USED:
+            self._used_up.popitem(last=False)
+        self._probe.forwards.trained(watch.held, watch.sources)
+        watch.sources.clear()
 
 
 def _grad(held: Held) -> Union[torch.Tensor, None]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import weakref
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import torch
 
 from nnlint.confirm.records import Chain, LossSeen, Spot
+from nnlint.knowledge.activations import ACTIVATIONS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Loss
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 _PREFIX = "torch.nn.functional."
 _NEAR = 3  # frames that are kept of where an operation was called
 _MARK = "nnlint"  # key in the metadata of an autograd node
+_REMEMBERED = 64  # results without a graph whose maker is known
 _CHECKED = 60  # batches of a record whose values are looked at
 
 # Activations by where they are looked up when they are called; `F.relu` calls `torch.relu`, and so on.
@@ -28,27 +32,40 @@ _LINEAR = "linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2
 _VIEWS = frozenset(
     "View UnsafeView ReshapeAlias Reshape Transpose Permute T Mt NumpyT Squeeze Unsqueeze Slice Select ToCopy Clone Expand Alias Split "
     "SplitWithSizes SafeSplit Unbind Chunk Index IndexSelect MaskedSelect Narrow AsStrided Movedim Flatten Unflatten Contiguous Gather "
-    "Take TakeAlongDim Roll Flip Diagonal Detach Unsafesplit Tensorsplit Swapaxes Lift Roll".split()
+    "Take TakeAlongDim Roll Flip Diagonal Detach Unsafesplit Tensorsplit Swapaxes Lift Roll "
+    # Values between those that are there.
+    "UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleLinear1D UpsampleBilinear2D UpsampleTrilinear3D".split()
 )
 _MANY = frozenset(("Cat", "Stack"))
-_AFFINE = frozenset("Addmm Mm Bmm Baddbmm Addbmm Addmv Mv Convolution Linear MkldnnLinear Bilinear Embedding".split())
+_PRODUCTS = frozenset("Addmm Mm Bmm Baddbmm Addbmm Addmv Mv Dot Convolution Linear MkldnnLinear Bilinear".split())
 _NAME = re.compile(r"(.*?)Backward\d*$")
 _SQUASHING = ("softmax", "sigmoid", "log_softmax", "logsigmoid")
 
 
-class Maker(NamedTuple):
-    """The operation that made some values."""
+class Mark(NamedTuple):
+    """What is remembered of a call that made a tensor."""
 
     name: str
-    node: Any
+    made: Chain
+    layer: Union[Spot, None]
+    bias: Union[bool, None]
+
+
+class Maker(NamedTuple):
+    """The operation that made some values. `bias`: of a layer that makes scores, whether it adds one."""
+
+    name: str
+    node: Any = None
     made: Chain = ()
     layer: Union[Spot, None] = None
+    bias: Union[bool, None] = None
 
 
 class Losses:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._records: dict[tuple[object, ...], LossSeen] = {}
+        self._silent: OrderedDict[int, tuple[Any, Mark]] = OrderedDict()  # makers of tensors without a graph
         self.last: Union[float, None] = None
 
     def install(self) -> None:
@@ -67,23 +84,44 @@ class Losses:
         if original is None:
             return
         probe, stack = self._probe, self._probe.forwards.stack
-        affine = name in _LINEAR
+        kind = "linear" if name in _LINEAR else name.rstrip("_")
+        squashing = kind in _SQUASHING or kind == "linear"
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
             if probe.on:
                 node = getattr(result, "grad_fn", None)
-                if node is not None:
+                if node is not None or squashing:
                     layer = stack[-1] if stack and type(stack[-1]).__module__.startswith("torch.nn.modules") else None
+                    bias = _bias(name, args, kwargs) if kind == "linear" else None
                     # Where a linear layer was constructed tells enough; there are many of them.
-                    where = () if affine and layer is not None else probe.frames.chain(_NEAR)
-                    node.metadata[_MARK] = (where, None if layer is None else probe.births.spot(layer))
+                    where = () if kind == "linear" and layer is not None else probe.frames.chain(_NEAR)
+                    mark = Mark(kind, where, None if layer is None else probe.births.spot(layer), bias)
+                    if node is not None:
+                        node.metadata[_MARK] = mark
+                    elif isinstance(result, torch.Tensor):
+                        self._remember(result, mark)
             return result
 
         watched.__wrapped__ = original  # type: ignore[attr-defined]
         watched.__name__ = name
         watched.__doc__ = original.__doc__
         setattr(owner, name, watched)
+
+    def _remember(self, result: torch.Tensor, mark: Mark) -> None:
+        self._silent[id(result)] = (weakref.ref(result), mark)
+        if len(self._silent) > _REMEMBERED:
+            self._silent.popitem(last=False)
+
+    def _maker(self, input: torch.Tensor) -> Maker:
+        if input.grad_fn is not None:
+            return made_by(input.grad_fn)
+        for tensor in (input, input._base):
+            known = None if tensor is None else self._silent.get(id(tensor))
+            if known is not None and known[0]() is tensor:
+                mark = known[1]
+                return Maker(mark.name, None, mark.made, mark.layer, mark.bias)
+        return Maker("")
 
     def _watch_loss(self, owner: Any, name: str, loss: Loss) -> None:
         def seen(result: Any, *args: Any, **kwargs: Any) -> None:
@@ -100,13 +138,14 @@ class Losses:
         where = self._probe.chain()
         if not where:
             return
-        maker = made_by(input.grad_fn)
+        maker = self._maker(input)
         inner = _inner(maker)
         trained = result.requires_grad
         key = (where, loss.name, maker.name, maker.made, maker.layer, inner.name, trained)
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = self._new(loss, where, maker, inner, input)
+            record.elements = result.dim() > 0
             self._probe.record(record)
         record.batches += 1
         record.trained += trained
@@ -130,7 +169,7 @@ class Losses:
             before=inner.name,
             before_made=inner.made,
             before_layer=inner.layer,
-            bias=_bias(scores.node) if scores.name == "linear" else None,
+            bias=scores.bias,
             bias_layer=scores.layer if scores.name == "linear" else None,
             dtype=str(input.dtype).removeprefix("torch."),
             device=str(input.device),
@@ -145,42 +184,51 @@ def classes(input: torch.Tensor) -> int:
 
 def made_by(node: Any) -> Maker:
     """Walk from an autograd node through what only passes values on."""
-    mark: Union[tuple[Chain, Union[Spot, None]], None] = None
     for _ in range(64):
         if node is None:
-            return Maker("", None)
-        mark = mark or (node.metadata or {}).get(_MARK)
+            return Maker("")
+        mark = (node.metadata or {}).get(_MARK)
         match = _NAME.match(type(node).__name__)
         name = match[1] if match else type(node).__name__
+        if mark is not None:
+            # A layer may be several operations.
+            return Maker(mark.name, _inmost(node) if name in _VIEWS else node, mark.made, mark.layer, mark.bias)
         if name in _VIEWS:
             node = node.next_functions[0][0] if node.next_functions else None
         elif name in _MANY:
             makers = [made_by(part) for part, _ in node.next_functions[:16]]
             same = {(maker.name, maker.made) for maker in makers}
             return makers[0] if len(same) == 1 else Maker("several", node)
+        elif name in ("Div", "Mul") and not any(other is not None for other, _ in node.next_functions[1:]):
+            # Scores divided by a temperature are scores, nothing else stays what it is.
+            scaled = made_by(node.next_functions[0][0])
+            return scaled if scaled.name == "linear" else Maker(_snake(name), node)
         else:
-            return Maker("linear" if name in _AFFINE else _snake(name), node, *(mark or ((), None)))
-    return Maker("", None)
+            return Maker("product" if name in _PRODUCTS else _snake(name), node)
+    return Maker("")
+
+
+def _inmost(node: Any) -> Any:
+    """The operation behind what only passes values on."""
+    for _ in range(8):
+        match = _NAME.match(type(node).__name__)
+        if match is None or match[1] not in _VIEWS or not node.next_functions or node.next_functions[0][0] is None:
+            break
+        node = node.next_functions[0][0]
+    return node
 
 
 def _inner(maker: Maker) -> Maker:
     """What a squashing function was given."""
     if maker.name in _SQUASHING and maker.node is not None and maker.node.next_functions:
         return made_by(maker.node.next_functions[0][0])
-    return Maker("", None)
+    return Maker("")
 
 
-def _bias(node: Any) -> Union[bool, None]:
-    """Whether an affine operation adds a bias."""
-    name = type(node).__name__
-    if name.startswith(("Mm", "Bmm")):
-        return False
-    if name.startswith("Addmm"):
-        return True
-    if name.startswith("Convolution"):
-        sizes = getattr(node, "_saved_bias_sym_sizes_opt", ())  # a size of 0 where there is none
-        return None if sizes == () else bool(sizes and sizes[0])
-    return None
+def _bias(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call of an affine function adds a bias."""
+    place = 3 if name == "bilinear" else 2
+    return (args[place] if len(args) > place else kwargs.get("bias")) is not None
 
 
 def _snake(name: str) -> str:
@@ -223,12 +271,8 @@ def _measure(record: LossSeen, producer: str, input: torch.Tensor, target: Any, 
 def _leaves(producer: str, least: float, most: float) -> bool:
     """Whether targets lie where the activation cannot reach, by more than rounding."""
     slack = 1e-3
-    if producer in ("relu", "softplus", "exp"):
-        return least < -slack
-    if producer == "tanh":
-        return least < -1 - slack or most > 1 + slack
-    if producer in ("sigmoid", "softmax", "hardsigmoid"):
-        return least < -slack or most > 1 + slack
-    if producer == "relu6":
-        return least < -slack or most > 6 + slack
-    return False
+    reach = _REACH.get(producer)
+    return reach is not None and (least < reach[0] - slack or most > reach[1] + slack)
+
+
+_REACH = {**ACTIVATIONS, "softmax": ACTIVATIONS["sigmoid"], "exp": ACTIVATIONS["softplus"]}

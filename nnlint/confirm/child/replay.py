@@ -41,6 +41,17 @@ class Replay:
         copies = dict(self.copy.named_modules())
         return [(name, layer, copies[name]) for name, layer in self.network.named_modules() if name in copies]
 
+    def double(self) -> None:
+        """In double precision from here on, where the network and its device know it."""
+        single = copy.deepcopy(self.copy), self.args, self.kwargs
+        try:
+            self.copy.double()
+            self.args, self.kwargs = _doubled(self.args), _doubled(self.kwargs)
+            with torch.no_grad():
+                self.run()
+        except (Impossible, TypeError, RuntimeError):
+            self.copy, self.args, self.kwargs = single
+
     def run(self, args: Union[tuple[Any, ...], None] = None, kwargs: Union[dict[str, Any], None] = None) -> Any:
         """Call the copy with the same random numbers every time."""
         torch.manual_seed(_SEED)
@@ -52,10 +63,20 @@ class Replay:
     def outputs(self) -> torch.Tensor:
         """All floating outputs of one more call as one row of numbers."""
         with torch.no_grad():
-            found = [tensor.detach().float().flatten() for tensor in tensors(self.run()) if tensor.is_floating_point()]
+            found = [tensor.detach().flatten() for tensor in tensors(self.run()) if tensor.is_floating_point()]
         if not found:
             raise Impossible("the network returns no tensor")
-        return torch.cat(found)
+        return torch.cat([part if part.dtype == torch.float64 else part.float() for part in found])
+
+
+def _doubled(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.is_floating_point() else value
+    if type(value) in (list, tuple):
+        return type(value)(_doubled(item) for item in value)
+    if isinstance(value, dict):
+        return {name: _doubled(item) for name, item in value.items()}
+    return value
 
 
 def _wrapper(network: torch.nn.Module) -> bool:

@@ -74,6 +74,7 @@ class Views:
         record.calls += 1
         record.relabelled += relabelled
         record.crossing += crosses(before, after) or moves(before, after)
+        record.straddling += straddles(before, after)
         record.ambiguous += len(set(before)) < len(before) and sorted(before) == sorted(after)
         if not self._replaying:
             self._probe.wire.changed(record)
@@ -117,12 +118,11 @@ class Views:
         Counts only if the output has as many samples as it must: a size that is written into the code may not fit the smaller input.
         """
         self._replayed = []
-        self._replaying = axis + 1
         try:
             replay = Replay(root)
             with torch.no_grad():
                 before = _samples(replay.run())
-                self._replayed.clear()
+                self._replaying = axis + 1
                 after = _samples(replay.run(_fewer(replay.args, axis), _fewer(replay.kwargs, axis)))
         except Impossible:
             return
@@ -148,6 +148,17 @@ def crosses(source: list[int], target: list[int]) -> bool:
     """Whether no refinement of both shapes keeps the order in memory: the products of leading sizes must divide one another."""
     edges = sorted({math.prod(shape[: count + 1]) for shape in (source, target) for count in range(len(shape))})
     return any(later % earlier for earlier, later in pairwise(edges) if earlier)
+
+
+def straddles(source: list[int], target: list[int]) -> bool:
+    """Whether an axis of the target holds a part of one axis of the source together with something of its neighbour."""
+    edges = [{math.prod(shape[:count]) for count in range(len(shape) + 1)} for shape in (source, target)]
+    for count, size in enumerate(target):
+        start = math.prod(target[:count])
+        within = any(start < edge < start * size for edge in edges[0])
+        if within and not {start, start * size} <= edges[0]:
+            return True
+    return False
 
 
 def moves(source: list[int], target: list[int]) -> bool:
