@@ -146,11 +146,12 @@ def forking() -> Iterator[Launch]:
         def launch(job: Job, scratch: Path) -> Outcome:
             began = time.monotonic()
             write(job, scratch)
-            log, evidence = scratch / "log.txt", scratch / "evidence.0.jsonl"
+            log = scratch / "log.txt"
             folder = os.path.dirname(job.renamed[0][1]) if job.renamed else None
             code = ask(job.script, job.folder, log, folder, str(scratch))
             decode = msgspec.json.Decoder(AnyRecord).decode
-            records = [((0, 0), decode(line)) for line in evidence.read_bytes().splitlines()] if evidence.exists() else []
+            files = sorted(scratch.glob("evidence.*.jsonl"))
+            records = [((0, number), decode(line)) for number, file in enumerate(files) for line in file.read_bytes().splitlines()]
             ended = next((record for _, record in records if isinstance(record, Ended)), Ended(reason="error", error="nothing was said"))
             return Outcome(records, ended, code, log.read_text(encoding="utf-8", errors="replace"), time.monotonic() - began)
 
