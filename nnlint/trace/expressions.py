@@ -350,9 +350,11 @@ def _either(m: Machine, outcomes: list[tuple[Facts, Union[bool, tuple[Hashable, 
         ((other, opposite),), _ = outcomes[1]
         if key == other and decided is not opposite:
             return key, decided is first, ages.get(key, 0)
-    parts = [(facts, outcome if isinstance(outcome, bool) else outcome[:2]) for facts, outcome in outcomes]
+    parts = tuple((facts, outcome if isinstance(outcome, bool) else outcome[:2]) for facts, outcome in outcomes)
+    # A short name, for such conditions are built on one another.
+    name = m.names.setdefault(parts, len(m.names))
     born = [outcome[2] for _, outcome in outcomes if not isinstance(outcome, bool)]
-    return ("either", *parts), True, max((0, *born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
+    return ("either", name, any(map(counts, parts))), True, max((0, *born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
 
 
 def _excluded(m: Machine, value: Unknown) -> Union[bool, None]:
@@ -405,6 +407,8 @@ def counts(key: Hashable) -> bool:
     """Whether a condition is built on a remainder: what counts rounds."""
     if not isinstance(key, tuple):
         return False
+    if key[:1] == ("either",):
+        return bool(key[2])
     return key[:1] == ("%",) or any([isinstance(part, tuple) and counts(part) for part in key])
 
 

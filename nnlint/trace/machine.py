@@ -122,6 +122,7 @@ class Machine:
         self.shapes: dict[Hashable, Any] = {}
         self.call: Union[r.Call, None] = None
         self.harmless: set[Site] = set()
+        self.names: dict[Hashable, int] = {}
         self.tried: Counter[tuple[object, object]] = Counter()
         self.measured: Counter[Site] = Counter()
         self.decorated: Counter[tuple[str, int]] = Counter()
