@@ -10,7 +10,7 @@ from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.rule import Rule
 from nnlint.trace.losses import loss_inputs
 from nnlint.trace.story import Story
-from nnlint.verdict import Fact, Verdict, confirmed, not_reached, refuted
+from nnlint.verdict import Fact, Verdict, confirmed, inconclusive, not_reached, refuted
 
 if TYPE_CHECKING:
     from nnlint.confirm.evidence import Evidence
@@ -97,6 +97,8 @@ class SoftmaxBeforeLogitLoss(Rule):
         if here:
             return _squashing(here[0])
         loss = seen[0]
+        if loss.producer in _OPAQUE and not loss.negative:
+            return inconclusive(f"the input of `{loss.name}` was put together from parts, and was never negative", loss.device)
         made = f"was made by `{loss.producer}`" if loss.producer else "was no output of a network"
         return refuted(f"the input of `{loss.name}` {made} on {loss.batches} of {loss.batches} batches", loss.device, batches=loss.batches)
 
@@ -129,13 +131,16 @@ def _squashed(loss: LossSeen) -> bool:
         return False
     if loss.producer in ("softmax", "sigmoid", "logsigmoid"):
         return True
-    return loss.checked >= 5 and loss.probabilities == loss.checked
+    if loss.checked < 5:
+        return False
+    return loss.probabilities == loss.checked or (loss.producer in _OPAQUE and loss.unit == loss.checked)
 
 
 def _squashing(loss: LossSeen) -> Verdict:
     message = f"the input of `{loss.name}` was `{loss.producer}` output on {loss.batches} of {loss.batches} batches"
     if loss.producer not in ("softmax", "sigmoid", "logsigmoid"):
-        message = f"the input of `{loss.name}` lay in [0, 1] and summed to 1 on {loss.probabilities} of {loss.checked} batches"
+        summed = " and summed to 1" if loss.probabilities == loss.checked else ""
+        message = f"the input of `{loss.name}` lay in [0, 1]{summed} on {loss.unit} of {loss.checked} batches"
     facts: dict[str, Fact] = {"batches": loss.batches, "loss": round(loss.last, 4)}
     if loss.name == "cross_entropy" and loss.classes > 1 and not loss.soft:
         floor = log(e + loss.classes - 1) - 1
@@ -144,4 +149,5 @@ def _squashing(loss: LossSeen) -> Verdict:
     return confirmed(message, loss.device, **facts)
 
 
+_OPAQUE = ("copy_slices", "several")  # what was filled part by part, or put together: the graph does not tell which part came from where
 _NO_LOSS = Loss("", Wants.ANY)
