@@ -7,14 +7,17 @@ can say less states so in its docstring (first cell) or in a comment: `Verdict: 
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from runs import Launch, case_id, cases, explanation, forking
+from runs import FIXTURES, SECONDS, Launch, case_id, cases, explanation, forking
 from test_rules import expected
 
 from nnlint import registry
@@ -154,3 +157,23 @@ def _verdict(finding: Finding) -> Verdict:
 def _told(finding: Finding) -> str:
     verdict = _verdict(finding)
     return f"{finding.place.filename}:{finding.place.row} {finding.code} {verdict.ruling.value}: {verdict.message}"
+
+
+COMMANDS = (
+    ("demo/greenhouse/train.py", {"NN101", "NN103", "NN201", "NN302", "NN401", "NN501"}),
+    ("missing-zero-grad/zeroed_once_per_epoch.ipynb", {"NN201"}),
+    ("missing-eval-mode/few_shot_builder/train.py", {"NN301"}),
+    ("view-instead-of-permute/sine_sequence_first.ipynb", {"NN401"}),
+)
+
+
+@pytest.mark.parametrize(("name", "codes"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_the_command_confirms_what_is_marked(name: str, codes: set[str], tmp_path: Path) -> None:
+    path = FIXTURES / name
+    env = dict(os.environ, PYTHONPATH=str(FIXTURES.parent), NO_COLOR="1")
+    command = [sys.executable, "-m", "nnlint", "--runtime", "--format", "json", "--output", str(tmp_path / "out.json"), path.name]
+    done = subprocess.run(command, cwd=path.parent, env=env, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 1, done.stderr
+    entries = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert {entry["code"] for entry in entries if entry["runtime"]["verdict"] == "confirmed"} == codes
+    assert all(entry["runtime"]["message"] and entry["runtime"]["evidence"] for entry in entries)
