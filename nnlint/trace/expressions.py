@@ -354,7 +354,8 @@ def _either(m: Machine, outcomes: list[tuple[Facts, Union[bool, tuple[Hashable, 
     # A short name, for such conditions are built on one another.
     name = m.names.setdefault(parts, len(m.names))
     born = [outcome[2] for _, outcome in outcomes if not isinstance(outcome, bool)]
-    return ("either", name, any(map(counts, parts))), True, max((0, *born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
+    age = max((0, *born, *(ages.get(key, 0) for facts, _ in outcomes for key, _ in facts)))
+    return ("either", name, any(map(counts, parts))), True, age
 
 
 def _excluded(m: Machine, value: Unknown) -> Union[bool, None]:
