@@ -82,3 +82,35 @@ def test_a_user_in_another_file() -> None:
     from stories import said
 
     assert [finding.code for finding in said(files).findings] == []
+
+
+def test_so_many_layers_and_no_more() -> None:
+    """Two or three layers are the first, none or one between, and the last, which is not activated."""
+    text = """\
+        import torch
+        from torch import nn
+        import torch.nn.functional as F
+
+
+        class Net(nn.Module):
+            def __init__(self, layers):
+                super().__init__()
+                self.layers = layers
+                self.parts = nn.ModuleList([nn.Linear(4, 8)])
+                for _ in range(layers - 2):
+                    self.parts.append(nn.Linear(8, 8))
+                self.parts.append(nn.Linear(8, 3))
+
+            def forward(self, x):
+                for i, part in enumerate(self.parts):
+                    x = part(x)
+                    if i != LAST:
+                        x = F.elu(x)
+                return x
+
+
+        F.cross_entropy(Net(LAYERS)(torch.randn(8, 4)), torch.randint(3, (8,))).backward()
+        """
+    for layers in ("2", "3", "4"):
+        assert lines(text.replace("LAYERS", layers).replace("LAST", "self.layers - 1"), "NN103") == []
+        assert lines(text.replace("LAYERS", layers).replace("LAST", "self.layers"), "NN103") == ["NN103 x = F.elu(x)"]

@@ -95,6 +95,10 @@ WRONG = {
         "y.transpose(1, 2)",
     ),
     "another tensor's sizes": ("y = self.proj(x)\nreturn y.view(x.size(0), x.size(2), x.size(1))", "y.transpose(1, 2)"),
+    "repeats put before what they repeat": (
+        "b, c, t = x.shape\nreturn x.repeat_interleave(self.heads, dim=1).view(b, self.heads, c, t)",
+        "x.repeat_interleave(self.heads, dim=1).view(b, c, self.heads, t).transpose(1, 2)",
+    ),
     "columns flattened": ("b, c, h, w = x.shape\nreturn x.view(b, w, c * h)", "x.permute(0, 3, 1, 2).reshape(b, w, c * h)"),
     "an axis squeezed away": ("b, t, c = x.shape\ny = x.unsqueeze(1)\nreturn y.view(b, c, t)", "x.unsqueeze(1)"),
     "sizes of numbers": ("x = torch.zeros(2, 5, 3)\nx[0] = 1\nreturn x.view(2, 3, 5)", "x.transpose(1, 2)"),
@@ -137,6 +141,21 @@ RIGHT = {
     "the first one": (
         "b, t, c = x.shape\nq = self.proj(x[:, 0:1]).reshape(b, 1, self.heads, self.width // self.heads)\n"
         "return q.transpose(1, 2)"
+    ),
+    "repeated channels made pixels": (
+        "y = x.repeat_interleave(repeats=4, dim=1)\nb, c, h, w = y.shape\ny = y.view(b, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2)\n"
+        "return y.reshape(b, c // 4, 2 * h, 2 * w)"
+    ),
+    "pixels made channels, and averaged": (
+        "b, c, h, w = x.shape\ny = x.view(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(b, 4 * c, h // 2, w // 2)\n"
+        "return y.view(b, c, 4, h // 2, w // 2).mean(2)"
+    ),
+    "segments of a length": (
+        "b, t, c = x.shape\nx = torch.cat([x, x[:, :5]], dim=1)\nn = x.shape[1] // 16\nreturn x.view(b * n, 16, self.width)"
+    ),
+    "patches of a size that is set elsewhere": (
+        "p = len(input())\nb, c, h, w = x.shape\ny = nn.Conv2d(3, 24, 2, 2)(x).flatten(2).transpose(1, 2)\n"
+        "y = self.proj(y).view(b, h // p, w // p, p, p, -1)\nreturn y.permute(0, 5, 1, 3, 2, 4)"
     ),
     "a vector turned by its own shape": "return x.reshape(x.shape[1], x.shape[0])[0]",
     "a row turned by its own shape": "row, n = x.shape\nreturn x.view(n, row)",

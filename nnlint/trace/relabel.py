@@ -259,15 +259,33 @@ def _may_equal(left: Mono, right: Mono) -> bool:
     return one is None or other is None or one == other
 
 
-def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved, None]:
+def _fitted(source: list[Mono], target: list[Union[Mono, None]]) -> tuple[Union[_Solved, None], Union[list[_Group], None]]:
+    """What solves a view, and its groups. Where it is open which factor another one divides, the choice that moves nothing is it."""
+    first: tuple[Union[_Solved, None], Union[list[_Group], None]] = None, None
+    for pick in range(3):
+        solved = _solve(source, list(target), pick)
+        groups = _groups(solved.source, solved.target) if solved else None
+        if groups is not None and all(group.plain for group in groups):
+            return solved, groups
+        if pick == 0:
+            first = solved, groups
+        if all(part is None or part.proper for part in (*source, *target)):
+            break
+    return first
+
+
+def _solve(source: list[Mono], target: list[Union[Mono, None]], pick: int = 0) -> Union[_Solved, None]:
     """Both sides as proper products over common unknowns with equal totals, or None where that cannot be had."""
+    if _clash(source, target):
+        return None
     for turn in range(8):
         improper = next((m for m in (*source, *target) if m is not None and not m.proper), None)
         if improper is None:
             break
         # C // heads is a whole number of its own: C becomes heads times it
         above, below = improper.halves()
-        whole = next((s for s, p in improper.powers.items() if p == 1 and not isinstance(s.key, Size)), None)
+        wholes = [s for s, p in improper.powers.items() if p == 1 and (pick or not isinstance(s.key, Size))]
+        whole = wholes[min(pick, len(wholes) - 1)] if wholes else None
         if whole is None or turn == 7:
             return None
         quotient = Mono(Fraction(1), {Symbol(Quotient(whole, below), repr(whole)): 1})
@@ -302,6 +320,20 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]]) -> Union[_Solved
 
         return _Solved([without(m) for m in source], [without(m) for m in given], frozenset(extra.powers))
     return None
+
+
+def _clash(source: list[Mono], target: list[Union[Mono, None]]) -> bool:
+    """The same length divided by one thing here and by another there: the two may be one, and nobody can tell."""
+    shares = [
+        {symbol: part.halves()[1] for symbol, power in part.powers.items() if power == 1 and not part.proper}
+        for part in (*source, *target)
+        if part is not None
+    ]
+    divided: dict[Symbol, set[Mono]] = {}
+    for share in shares[: len(source)]:
+        for symbol, below in share.items():
+            divided.setdefault(symbol, set()).add(below)
+    return any(below not in divided[symbol] for share in shares[len(source) :] for symbol, below in share.items() if symbol in divided)
 
 
 class _Group(NamedTuple):
@@ -412,8 +444,7 @@ def _judge(
         wanted.append(product)
     solved, groups, atoms = None, None, raw
     for atoms in (raw, regrown(raw)):
-        solved = _solve([mono(atom.size) for atom in atoms], list(wanted))
-        groups = _groups(solved.source, solved.target) if solved else None
+        solved, groups = _fitted([mono(atom.size) for atom in atoms], wanted)
         if groups is not None and all(group.plain for group in groups):
             break
     if solved is None or groups is None:
@@ -427,7 +458,7 @@ def _judge(
         run = tuple(atoms[at] for at in group.atoms)
         mark = marked(run)
         if not group.plain:
-            found = None if mark == ASKEW else _relabelled(axes, atoms, target, sizes, solved, group)
+            found = None if mark == ASKEW or _within(axes, atoms, solved, group) else _relabelled(axes, atoms, target, sizes, solved, group)
             if found is not None and mark == PADDED and found.kind == "swap":
                 found = None  # relative shift: padded by one entry and viewed askew on purpose
             if (
@@ -446,6 +477,15 @@ def _judge(
     if relabel is None and marked(atoms) == 0 and not all(group.plain for group in groups):
         relabel = _torn(axes, atoms, target, groups)
     return Outcome(1 if any(not _is_hidden(symbol) for symbol in solved.dropped) else 0, tuple(result), relabel)
+
+
+def _within(axes: Sequence[Axis], atoms: Sequence[Atom], solved: _Solved, group: _Group) -> bool:
+    """Whether one axis alone is cut anew. What it is made of says little then, unless its parts are axes and the same ones come out."""
+    if len({id(owner) if isinstance(owner, Atom) else owner for owner in _owners(axes, [atoms[at] for at in group.atoms])}) > 1:
+        return False
+    own, wanted = [solved.source[at] for at in group.atoms], [solved.target[dim] for dim in group.dims]
+    whole = all(atoms[at].cut is None for at in group.atoms)
+    return not (whole and len(own) == len(wanted) and all(own.count(size) == wanted.count(size) for size in own))
 
 
 def _torn(
@@ -572,7 +612,7 @@ def _relabelled(
         if sure > _NOTHING:
             best = max(best, sure)
             moved.append(dim)
-    if best == _NOTHING or (minus in group.dims and _fits_by_number(solved, group, named)):
+    if best == _NOTHING or (minus in group.dims and _fits_by_number(atoms, solved, group, named)):
         return None
     shape = _explain(axes, atoms, target, sizes, solved, group)
     first_atom = next((at for at, part in enumerate(solved.source) if not part.one), 0)
@@ -673,17 +713,26 @@ def _fits_without(solved: _Solved, group: _Group) -> bool:
     return rest is not None and all(part.plain for part in rest)
 
 
-def _fits_by_number(solved: _Solved, group: _Group, named: set[Symbol]) -> bool:
-    """Some unknown may be one of the numbers in the target, and -1 then what it was not taken for; with that all would fit."""
+def _fits_by_number(atoms: Sequence[Atom], solved: _Solved, group: _Group, named: set[Symbol]) -> bool:
+    """Some unknown may be one of the numbers in the target, or what is missing there, and -1 then what it was not taken for; with that
+    all would fit."""
     own = [solved.source[at] for at in group.atoms]
     numbers = {solved.target[dim] for dim in group.dims if not solved.target[dim].powers and solved.target[dim] not in own}
     unknown = {symbol for at in group.atoms for symbol in solved.source[at].powers} - named
-    for symbol in unknown:
-        for number in numbers:
-            source = [solved.source[at].replace(symbol, number) for at in group.atoms]
-            groups = _groups(source, [solved.target[dim].replace(symbol, number) for dim in group.dims])
-            if groups is not None and all(part.plain for part in groups):
-                return True
+    chances = [(symbol, number) for symbol in unknown for number in numbers]
+    # or what is missing of an axis that was cut: the width beside the heads
+    for at, beside in (pair for left, right in pairwise(group.atoms) for pair in ((left, right), (right, left))):
+        cut, symbol = atoms[at].cut, next(iter(solved.source[beside].powers), None)
+        if cut is None or symbol not in unknown or solved.source[beside].key != Mono(Fraction(1), {symbol: 1}).key:
+            continue
+        missing = _product([mono(atom.size) for atom in cut.run]) / solved.source[at]
+        if missing not in [mono(atom.size) for atom in atoms]:
+            chances.append((symbol, missing))
+    for symbol, number in chances:
+        source = [solved.source[at].replace(symbol, number) for at in group.atoms]
+        groups = _groups(source, [solved.target[dim].replace(symbol, number) for dim in group.dims])
+        if groups is not None and all(part.plain for part in groups):
+            return True
     return False
 
 

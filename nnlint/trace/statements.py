@@ -377,7 +377,7 @@ def _for(m: Machine, node: r.For, frame: Frame) -> Status:
     site = site_of(node, frame)
     if isinstance(source, Modules) and _touches(node, _SWITCHING):
         known = networks.modules(source, site)
-    if known is not None and _unrolls(source, known, node, frame):
+    if known is not None and _unrolls(m, source, known, node, frame):
         return _unrolled(m, node, known, frame)
 
     def act() -> Status:
@@ -419,9 +419,12 @@ MAX_ROUNDS = 256
 """Of nested loops in one function, all unrolled: more than that is data, not layers."""
 
 
-def _unrolls(source: Value, known: list[Value], node: r.For, frame: Frame) -> bool:
+def _unrolls(m: Machine, source: Value, known: list[Value], node: r.For, frame: Frame) -> bool:
     if len(known) <= 1:
-        return len(known) == 1 and not isinstance(source, Range)
+        if isinstance(source, Range):
+            # One epoch stands for many; but no layer, or one, is exactly that.
+            return (bool(m.networks) or any(isinstance(part, r.Class) for part in m.active)) and not _touches(node, _TRAINING)
+        return len(known) == 1
     if frame.rounds * len(known) > MAX_ROUNDS:
         return False
     trains = _touches(node, _TRAINING) and not isinstance(source, Modules)
