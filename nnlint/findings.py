@@ -72,6 +72,29 @@ class Step(msgspec.Struct, frozen=True):
     message: str
 
 
+class Edit(msgspec.Struct, frozen=True):
+    """Replace what stands at `place` with `content`; a place that ends where it begins is an insertion. Never across cells."""
+
+    place: Place
+    content: str
+
+
+class Applicability(str, Enum):
+    """Safe: the program does what its author meant, and nothing else changes. Unsafe: right, but something that worked can be affected."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+
+
+class Fix(msgspec.Struct, frozen=True):
+    """What would mend a finding: edits that belong together, in one or more files. `caution` says why an unsafe fix is unsafe."""
+
+    message: str
+    applicability: Applicability
+    edits: tuple[Edit, ...]
+    caution: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A report with its places resolved: what suppressions, order and output formats work on."""
 
@@ -84,6 +107,7 @@ class Finding(msgspec.Struct, frozen=True):
     place: Place
     trace: tuple[Step, ...] = ()
     runtime: Union[Verdict, None] = None
+    fix: Union[Fix, None] = None
 
 
 class Failure(msgspec.Struct, frozen=True):

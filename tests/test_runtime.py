@@ -259,11 +259,12 @@ LINGERING = """
 def test_no_process_is_left(project: Path, end: str, stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mark = f"nnlint-test-{os.getpid()}-{time.monotonic_ns()}"
     monkeypatch.setenv("MARK", mark)
-    write(project, LINGERING, NETWORK, "for x, y in loader:\n    step(x, y)\n", f"{end}\n")
+    # What is killed outright loses what changed in the last few hundredths of a second, so this one takes another step after a pause.
+    pause = "time.sleep(0.2)\nstep(x, y)\n" if "kill" in end else ""
+    write(project, LINGERING, NETWORK, "for x, y in loader:\n    step(x, y)\n", f"{pause}{end}\n")
     done = run(project, "--timeout", "20", "train.py") if stopped == "timeout" else run(project, "train.py")
     assert done.report["stopped"] == stopped
-    # What is killed outright may lose the last few hundredths of a second.
-    assert done.report["steps"] == 16 or ("kill" in end and done.report["steps"] >= 3), "the evidence so far is kept"
+    assert done.report["steps"] >= 16, "the evidence so far is kept"
     assert alive(mark) == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nnlint.findings import Finding, Place
+from nnlint.findings import Finding, Fix, Place
 from nnlint.lint import Result
 from nnlint.pages import url
 from nnlint.verdict import Verdict
@@ -27,10 +27,20 @@ def entry(finding: Finding) -> dict[str, Any]:
         "help": finding.help,
         "url": url(finding.name),
         **_start(place),
-        "end_location": {"row": place.end_row, "column": place.end_column},
+        "end_location": _end(place),
         "trace": [{**_start(step.place), "message": step.message} for step in finding.trace],
-        "fix": None,
+        "fix": None if finding.fix is None else fix(finding.fix),
         "runtime": None if finding.runtime is None else verdict(finding.runtime),
+    }
+
+
+def fix(fix: Fix) -> dict[str, Any]:
+    """A fix in the shape of ruff's, with the file of each edit and the reason why an unsafe one is unsafe."""
+    return {
+        "applicability": fix.applicability.value,
+        "message": fix.message,
+        "caution": fix.caution or None,
+        "edits": [{"content": edit.content, **_start(edit.place), "end_location": _end(edit.place)} for edit in fix.edits],
     }
 
 
@@ -41,3 +51,7 @@ def verdict(verdict: Verdict) -> dict[str, Any]:
 
 def _start(place: Place) -> dict[str, Any]:
     return {"filename": place.filename, "cell": place.cell, "location": {"row": place.row, "column": place.column}}
+
+
+def _end(place: Place) -> dict[str, int]:
+    return {"row": place.end_row, "column": place.end_column}
