@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,9 +46,21 @@ def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str]
             start = by_key[story.entry].place(Span(1, 1, 1, 2))
             failures.append(Failure(start, f"a mistake in nnlint kept it from following this program ({story.trouble}); please report it"))
         for rule in rules:
-            for report in rule.check(story):
-                keep(reports, rule, report)
+            try:
+                for report in rule.check(story):
+                    keep(reports, rule, report)
+            except Exception as error:  # noqa: BLE001  (the user is told, and the other rules go on)
+                failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), _complaint(rule, error))
+                failures += [] if failure in failures else [failure]
     return Analysis(place(reports.values(), sources), failures)
+
+
+def _complaint(rule: Rule, error: Exception) -> str:
+    """Which rule could not judge a program, and why: rules may be anyone's."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"the rule `{rule.name()}` ({type(rule).__module__}) failed on this program ({what}, in {where}); please tell its authors"
 
 
 def keep(reports: dict[tuple[str, Site], tuple[Rule, Report]], rule: Rule, report: Report) -> None:

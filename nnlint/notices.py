@@ -28,14 +28,18 @@ class InvalidSyntax(Notice):
 
     ## Bad
     ```python
-    for images, labels in loader
-        loss = criterion(net(images), labels)
+    import torch
+
+    for images, labels in torch.utils.data.DataLoader(data)
+        print(images.shape)
     ```
 
     ## Good
     ```python
-    for images, labels in loader:
-        loss = criterion(net(images), labels)
+    import torch
+
+    for images, labels in torch.utils.data.DataLoader(data):
+        print(images.shape)
     ```
 
     ## When it stays silent

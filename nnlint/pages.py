@@ -7,7 +7,8 @@ import re
 
 import msgspec
 
-from nnlint.rule import Rule
+from nnlint.rule import OURS, Rule
+from nnlint.trouble import Trouble
 
 SITE = "https://nnlint.readthedocs.io/rules/"
 HEADINGS = ("Why is this bad?", "Bad", "Good", "When it stays silent", "Runtime", "Fix")
@@ -17,7 +18,7 @@ _HEADING = re.compile(r"^## (.+?)\s*$", re.MULTILINE)
 _BLOCK = re.compile(r"^```python\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 
 
-class Malformed(Exception):
+class Malformed(Trouble):
     """A docstring that is no page; the message says what is wrong with it."""
 
 
@@ -30,9 +31,9 @@ class Page(msgspec.Struct, frozen=True):
     good: str
 
 
-def url(name: str) -> str:
-    """Where the page of a rule can be read."""
-    return SITE + name
+def url(name: str, code: str = OURS) -> str:
+    """Where the page of a rule can be read; empty for a rule of a plug-in, which has no page on our site."""
+    return SITE + name if code.startswith(OURS) else ""
 
 
 def page(rule: type[Rule]) -> Page:
@@ -42,7 +43,7 @@ def page(rule: type[Rule]) -> Page:
     sections = {heading: text.strip() for heading, text in zip(rest[::2], rest[1::2], strict=True)}
     problem = _problem(head.strip(), rest[::2], sections)
     if problem:
-        raise Malformed(f"the page of `{rule.name()}` {problem}")
+        raise Malformed(f"the page of `{rule.name()}` ({rule.__module__}) {problem}")
     return Page(head.strip(), sections, _BLOCK.findall(sections["Bad"])[0], _BLOCK.findall(sections["Good"])[0])
 
 

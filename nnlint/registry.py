@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from functools import cached_property
@@ -13,12 +14,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from nnlint.findings import Severity
 from nnlint.notices import NOTICES
-from nnlint.rule import Rule
+from nnlint.rule import OURS, Group, Rule
 from nnlint.trouble import Trouble, near
 
 GROUP = "nnlint.rules"
 BUILTIN = "nnlint.rules"
+
+_CODE = re.compile(r"[A-Z]{2,5}[0-9]{3,4}")
 
 
 class Catalogue:
@@ -56,21 +60,41 @@ def catalogue() -> Catalogue:
                     raise Trouble(f"rule plug-in `{plugin}` ({package}): the code {rule.code} belongs to `{other.name()}` already")
                 if other.name() == rule.name():
                     raise Trouble(f"rule plug-in `{plugin}` ({package}): the name `{rule.name()}` belongs to {other.code} already")
+            if package != BUILTIN and rule.code.startswith(OURS):
+                raise Trouble(f"rule plug-in `{plugin}` ({package}): {rule.code} is no code for it; {OURS}... are those of built-in rules")
             rules.append(rule)
     return Catalogue(tuple(rules))
 
 
 def _rules(package: str, plugin: str) -> Iterator[type[Rule]]:
+    silent = True
     for module in _modules(package, plugin):
         for value in list(vars(module).values()):
             if not (isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__):
                 continue
             if inspect.isabstract(value):
                 continue
-            missing = [name for name in ("code", "severity") if not hasattr(value, name)]
-            if missing:
-                raise Trouble(f"rule plug-in `{plugin}` ({package}): `{value.__qualname__}` has no `{missing[0]}`")
+            problem = _problem(value)
+            if problem:
+                raise Trouble(f"rule plug-in `{plugin}` ({package}): {problem}")
+            silent = False
             yield value
+    if silent:
+        raise Trouble(f"rule plug-in `{plugin}` ({package}) has no rules: no class in it is a complete subclass of `nnlint.rule.Rule`")
+
+
+def _problem(rule: type[Rule]) -> str | None:
+    """What is wrong with a class that says it is a rule."""
+    name = rule.__qualname__
+    for attribute, type_ in (("code", str), ("severity", Severity), ("group", Group)):
+        value = getattr(rule, attribute, None)
+        if value is None:
+            return f"`{name}` has no `{attribute}`"
+        if not isinstance(value, type_):
+            return f"the `{attribute}` of `{name}` is {value!r}, not a {type_.__name__}"
+    if not _CODE.fullmatch(rule.code):
+        return f"the code of `{name}` is {rule.code!r}, not two to five capitals with three or four digits"
+    return None
 
 
 def _modules(package: str, plugin: str) -> Iterator[ModuleType]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from nnlint.trace.story import Story
 
 
+OURS = "NN"  # codes that begin so are those of the built-in rules, today's and later ones
+
+
 class Group(str, Enum):
     DEFAULT = "default"
     PEDANTIC = "pedantic"

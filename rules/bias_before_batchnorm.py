@@ -24,16 +24,20 @@ class BiasBeforeBatchnorm(Rule):
 
     ## Bad
     ```python
+    import torch
     from torch import nn
 
     block = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU())
+    features = block(torch.randn(2, 3, 8, 8))
     ```
 
     ## Good
     ```python
+    import torch
     from torch import nn
 
     block = nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+    features = block(torch.randn(2, 3, 8, 8))
     ```
 
     ## When it stays silent

@@ -25,18 +25,39 @@ class ViewInsteadOfPermute(Rule):
     ## Bad
     ```python
     import torch
+    from torch import nn
 
-    x = torch.randn(2, 5, 3)
-    b, t, c = x.shape
-    channels_first = x.view(b, c, t)
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(100, 16)
+            self.conv = nn.Conv1d(16, 32, 3)
+
+        def forward(self, tokens):
+            x = self.words(tokens)
+            batch, length, channels = x.shape
+            return self.conv(x.view(batch, channels, length))
+
+    scores = Net()(torch.randint(100, (2, 5)))
     ```
 
     ## Good
     ```python
     import torch
+    from torch import nn
 
-    x = torch.randn(2, 5, 3)
-    channels_first = x.permute(0, 2, 1)
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(100, 16)
+            self.conv = nn.Conv1d(16, 32, 3)
+
+        def forward(self, tokens):
+            x = self.words(tokens)
+            batch, length, channels = x.shape
+            return self.conv(x.permute(0, 2, 1))
+
+    scores = Net()(torch.randint(100, (2, 5)))
     ```
 
     ## When it stays silent

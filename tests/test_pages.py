@@ -12,6 +12,7 @@ from conftest import PAGE, rule
 from nnlint.pages import Malformed, page, render, url
 from nnlint.registry import catalogue
 from nnlint.rule import Rule
+from nnlint.testing import check
 
 ROOT = Path(__file__).resolve().parent.parent
 ALL = catalogue().everything
@@ -32,6 +33,11 @@ def test_pages_are_well_formed(each: type[Rule]) -> None:
         assert text.count("```") in ((2,) if heading in ("Bad", "Good") else (0, 2, 4)), heading
 
 
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.name())
+def test_examples_hold(each: type[Rule]) -> None:
+    check(each)
+
+
 def test_a_page() -> None:
     content = page(with_page(PAGE.format(summary="A loss is gloomy.") + "\n## References\nA book.\n"))
     assert content.summary == "A loss is gloomy."
@@ -50,7 +56,8 @@ def test_rendered() -> None:
         "# gloomy-loss (XY101)\n\nA loss is gloomy.\n\n*Severity: error. Group: default.*\n\n## Why is this bad?\n\nBecause.\n"
     )
     assert text.endswith("## Fix\n\nNone.\n")
-    assert url("gloomy-loss").endswith("/rules/gloomy-loss")
+    assert url("gloomy-loss", "NN901").endswith("/rules/gloomy-loss")
+    assert url("gloomy-loss", "XY101") == ""
 
 
 GOOD = PAGE.format(summary="A loss is gloomy.")
@@ -59,7 +66,7 @@ GOOD = PAGE.format(summary="A loss is gloomy.")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the page of `gloomy-loss` does not start with a summary"),
+        ("", r"the page of `gloomy-loss` \(\w+\) does not start with a summary"),
         (GOOD.replace("A loss is gloomy.", "A loss\nis gloomy."), "does not start with a summary"),
         (GOOD.replace("gloomy.", "gloomy"), "does not start with a summary"),
         (GOOD.replace("## Fix", "## Fixes"), "has the headings"),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from nnlint import registry
+from nnlint.findings import Report, Severity
 from nnlint.rule import Rule
+from nnlint.testing import findings
+from nnlint.trace.story import Story
 from nnlint.trouble import Trouble
 
 ROOT = Path(__file__).resolve().parent.parent
+BUILTIN = registry.catalogue().rules
 
 RULE = '''
 from nnlint.findings import Severity
@@ -54,7 +60,7 @@ def codes() -> set[str]:
 
 
 def test_plugins_are_walked(plugin: Path) -> None:
-    before = codes()
+    before = {rule.code for rule in BUILTIN}
     sub = plugin / "deep"
     sub.mkdir()
     (sub / "__init__.py").write_text("")
@@ -74,6 +80,11 @@ def test_plugins_are_walked(plugin: Path) -> None:
         ("1 / 0", "cannot be loaded, in .*: ZeroDivisionError"),
         ("def f(:", "cannot be loaded, in .*: SyntaxError"),
         (RULE.replace('code = "XY101"', ""), r"rule plug-in `gloomy` \(gloomy_\w+\): `GloomyLoss` has no `code`"),
+        ("", r"rule plug-in `gloomy` \(gloomy_\w+\) has no rules"),
+        (RULE.replace('"XY101"', "101"), r"rule plug-in `gloomy` \(gloomy_\w+\): the `code` of `GloomyLoss` is 101, not a str"),
+        (RULE.replace("XY101", "xy-1"), "the code of `GloomyLoss` is 'xy-1', not two to five capitals"),
+        (RULE.replace("Severity.NOTE", '"note"'), "the `severity` of `GloomyLoss` is 'note', not a Severity"),
+        (RULE.replace("XY101", "NN999"), "NN999 is no code for it"),
         (RULE.replace("XY101", "NN001"), r"the code NN001 belongs to `unused-suppression` already"),
         (
             RULE.replace('"""A loss is gloomy."""', "").replace("GloomyLoss", "UnusedSuppression"),
@@ -85,6 +96,30 @@ def test_broken_plugins(plugin: Path, text: str, message: str) -> None:
     (plugin / "loss.py").write_text(text)
     with pytest.raises(Trouble, match=message):
         registry.catalogue()
+
+
+class HastyRule(Rule):
+    """A rule that trips."""
+
+    code = "XY102"
+    severity = Severity.NOTE
+
+    def check(self, story: Story) -> Iterator[Report]:
+        raise ZeroDivisionError("too hasty")
+
+
+def test_a_rule_that_fails_is_named_and_stops_no_other() -> None:
+    program = "from torch import nn\nlayers = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Softmax(1))\n"
+    program += "loss = nn.CrossEntropyLoss()(layers(x), y)\n"
+    softmax = next(rule for rule in BUILTIN if rule.code == "NN101")
+    broken, finding = findings(program, HastyRule, softmax)
+    assert broken.code == "NN000"
+    assert re.fullmatch(
+        r"the rule `hasty-rule` \(test_registry\) failed on this program "
+        r"\(ZeroDivisionError: too hasty, in test_registry\.py:\d+\); please tell its authors",
+        broken.message,
+    )
+    assert finding.code == "NN101"
 
 
 def test_a_plugin_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

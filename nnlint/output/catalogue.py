@@ -20,7 +20,7 @@ def render(catalogue: Catalogue, format: str) -> str:
             "severity": rule.severity.value,
             "group": rule.group.value,
             "summary": page(rule).summary,
-            "url": url(rule.name()),
+            "url": url(rule.name(), rule.code) or None,
         }
         for rule in catalogue.everything
     ]

@@ -50,7 +50,9 @@ def _finding(finding: Finding, sources: dict[str, Source]) -> Iterator[str]:
     if finding.runtime is not None:
         word, text = "runtime", f"{ruling(finding.runtime)}: {plain(finding.runtime.message)}"
         yield f"{_gutter(gutter, '', '=')} {click.style(word, bold=True)}: {text}"
-    for word, text in (("help", plain(finding.help)), ("more", click.style(url(finding.name), underline=True))):
+    page = url(finding.name, finding.code)
+    more = click.style(page, underline=True) if page else f"nnlint --explain {finding.code}"
+    for word, text in (("help", plain(finding.help)), ("more", more)):
         if text:
             yield f"{_gutter(gutter, '', '=')} {click.style(word, bold=True)}: {text}"
 

@@ -25,7 +25,7 @@ def entry(finding: Finding) -> dict[str, Any]:
         "confidence": finding.confidence.value,
         "message": finding.message,
         "help": finding.help,
-        "url": url(finding.name),
+        "url": url(finding.name, finding.code) or None,
         **_start(place),
         "end_location": _end(place),
         "trace": [{**_start(step.place), "message": step.message} for step in finding.trace],
