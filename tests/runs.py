@@ -33,6 +33,12 @@ import nnlint.confirm.child.probe, nnlint.confirm.child.guard
 from nnlint.confirm.child.entry import begin
 torch.set_num_threads(1)
 
+def onto(device):
+    # As if the program had asked for this device itself; the samplers of a DataLoader draw from a generator that must lie there, too.
+    torch.set_default_device(device)
+    generator = torch.Generator
+    torch.Generator = lambda where=device: generator(where)
+
 def run(job):
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
@@ -43,6 +49,8 @@ def run(job):
     sys.path[0] = os.path.dirname(job["path"]) if job["folder"] is None else job["folder"]
     if job["scratch"] is not None:
         begin(job["scratch"])
+    if job["device"]:
+        onto(job["device"])
     try:
         runpy.run_path(job["path"], run_name="__main__")
     except SystemExit as stop:
@@ -104,7 +112,7 @@ Ask = Callable[..., int]
 
 
 @contextmanager
-def server() -> Iterator[Ask]:
+def server(device: str = "") -> Iterator[Ask]:
     """A function that runs a program in a child of the helper process: with the probe if there is a scratch folder. Gives its exit code."""
     home = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))
@@ -115,6 +123,7 @@ def server() -> Iterator[Ask]:
 
         def ask(program: str, cwd: str, log: Path, folder: Union[str, None] = None, scratch: Union[str, None] = None) -> int:
             order = {"path": program, "cwd": cwd, "folder": folder, "log": str(log), "scratch": scratch, "seconds": SECONDS}
+            order["device"] = device
             jobs.write(json.dumps(order) + "\n")
             jobs.flush()
             answer = answers.readline()
@@ -126,9 +135,9 @@ def server() -> Iterator[Ask]:
 
 
 @contextmanager
-def running() -> Iterator[Run]:
+def running(device: str = "") -> Iterator[Run]:
     """Runs a program as it is, with a folder first on its path: exit code and output."""
-    with server() as ask:
+    with server(device) as ask:
 
         def run(path: Path, folder: Path, cwd: Path) -> tuple[int, str]:
             log = cwd.parent / "log.txt"
@@ -139,9 +148,9 @@ def running() -> Iterator[Run]:
 
 
 @contextmanager
-def forking() -> Iterator[Launch]:
+def forking(device: str = "") -> Iterator[Launch]:
     """Stands in for `nnlint.confirm.launch.launch`; the code of the outcome is the exit code."""
-    with server() as ask:
+    with server(device) as ask:
 
         def launch(job: Job, scratch: Path) -> Outcome:
             began = time.monotonic()

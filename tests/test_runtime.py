@@ -354,15 +354,3 @@ def test_a_device_that_there_is_not(project: Path) -> None:
     done = run(project, "--device", "cpu", "--steps", "1000", "train.py")
     assert "ran on cpu" in done.report["output"] and done.report["device"] == "cpu"
     assert verdicts(done) == {"NN101": "confirmed", "NN201": "confirmed", "NN501": "confirmed"}
-
-
-@pytest.mark.cuda
-def test_verdicts_on_a_gpu_are_those_on_the_cpu(project: Path) -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU is at hand")
-    write(project, NETWORK, CHOOSES)
-    done = run(project, "--device", "cuda", "--steps", "1000", "train.py")
-    assert "ran on cuda" in done.report["output"] and done.report["device"].startswith("cuda")
-    assert verdicts(done) == {"NN101": "confirmed", "NN201": "confirmed", "NN501": "confirmed"}

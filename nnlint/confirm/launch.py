@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import ctypes
 import os
@@ -42,6 +43,7 @@ def launch(
 ) -> Outcome:
     """Run the job to its end, its time limit or an interrupt. `tell` hears every record as it comes; `show` lets the script print."""
     write(job, scratch)
+    _compile_probe()
     others = _adopt_orphans()
     began = time.monotonic()
     readers: dict[Path, _Reader] = {}
@@ -70,6 +72,14 @@ def launch(
     ended = _ended(records, reason, child.returncode)
     output = (scratch / _OUTPUT).read_text(encoding="utf-8", errors="replace")
     return Outcome(records, ended, child.returncode, output, time.monotonic() - began, _past_the_guard(scratch))
+
+
+def _compile_probe() -> None:
+    """The child writes no bytecode, so that none comes beside the user's files; without this it would compile the probe each time."""
+    if not sys.dont_write_bytecode:
+        home = Path(__file__).resolve().parent.parent
+        for folder in ("confirm", "knowledge"):
+            compileall.compile_dir(home / folder, quiet=2)
 
 
 def _follow(
