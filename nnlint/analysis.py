@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Failure, Finding, Place, Report, Site, Step
@@ -15,7 +16,19 @@ from nnlint.rule import Rule
 from nnlint.trace.entries import stories
 
 if TYPE_CHECKING:
+    from nnlint.lower.memory import Memory
     from nnlint.source import Source
+
+
+@dataclass(frozen=True)
+class Part:
+    """What to look at, where it is not the whole project: the stories that start in `entries`. `known` are the keys of all files, given
+    or not; `tick` is called now and then and may raise to end it all."""
+
+    entries: Collection[str]
+    known: Sequence[str]
+    memory: Memory
+    tick: Callable[[], None]
 
 
 class Analysis:
@@ -26,22 +39,26 @@ class Analysis:
         self.failures = failures
 
 
-def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str] = ()) -> Analysis:
+def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str] = (), part: Part | None = None) -> Analysis:
     """Run all rules over the stories of a project. Irrelevant sources are known by path only, and never parsed."""
+    read = lower if part is None else part.memory.lower
+    tick = part.tick if part is not None else _go_on
     files: list[File] = []
     failures: list[Failure] = []
     for source in sources:
         if not source.relevant:
             continue
+        tick()
         try:
-            files.append(File(source.key, lower(source.text)))
+            files.append(File(source.key, read(source.text)))
         except Unparsable as error:
             span = Span(error.row, error.column, error.row, error.column + 1)
             failures.append(Failure(source.place(span), error.message))
-    program = Program(files, [source.key for source in sources], src)
+    program = Program(files, [source.key for source in sources] if part is None else part.known, src)
     reports: dict[tuple[str, Site], tuple[Rule, Report]] = {}
     by_key = {source.key: source for source in sources}
-    for story in stories(program):
+    for story in stories(program, entries=None if part is None else part.entries):
+        tick()
         if story.trouble:
             start = by_key[story.entry].place(Span(1, 1, 1, 2))
             failures.append(Failure(start, f"a mistake in nnlint kept it from following this program ({story.trouble}); please report it"))
@@ -52,7 +69,12 @@ def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str]
             except Exception as error:  # noqa: BLE001  (the user is told, and the other rules go on)
                 failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), _complaint(rule, error))
                 failures += [] if failure in failures else [failure]
-    return Analysis(place(reports.values(), sources), failures)
+    tick()
+    return Analysis(place(reports.values(), sources, spans if part is None else part.memory.spans), failures)
+
+
+def _go_on() -> None:
+    pass
 
 
 def _complaint(rule: Rule, error: Exception) -> str:
@@ -75,7 +97,11 @@ def _rank(report: Report) -> tuple[object, ...]:
     return (report.confidence.value, len(report.trace), report.message, tuple((step.site, step.message) for step in report.trace))
 
 
-def place(reports: Iterable[tuple[Rule, Report]], sources: Sequence[Source]) -> list[Finding]:
+def place(
+    reports: Iterable[tuple[Rule, Report]],
+    sources: Sequence[Source],
+    locate: Callable[[str, Collection[int]], dict[int, Span]] = spans,
+) -> list[Finding]:
     """Look up the positions of the sites that reports name, one parse for each file concerned."""
     pairs = list(reports)
     wanted: dict[str, set[int]] = {}
@@ -85,7 +111,7 @@ def place(reports: Iterable[tuple[Rule, Report]], sources: Sequence[Source]) -> 
     by_key = {source.key: source for source in sources}
     places: dict[Site, Place] = {}
     for key, ordinals in wanted.items():
-        for at, span in spans(by_key[key].text, ordinals).items():
+        for at, span in locate(by_key[key].text, ordinals).items():
             places[Site(key, at)] = by_key[key].place(span)
     return [
         Finding(

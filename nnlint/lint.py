@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnlint.files import choose, forced_out, key
 from nnlint.findings import Confidence, Failure, Finding
@@ -16,6 +17,9 @@ from nnlint.selection import expand, select
 from nnlint.settings import Settings
 from nnlint.source import Source, Unreadable, load, read, relate
 from nnlint.suppression import suppress
+
+if TYPE_CHECKING:
+    from nnlint.analysis import Part
 
 
 @dataclass
@@ -57,15 +61,23 @@ def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: 
     return _lint([] if source is None else [source], [], settings, catalogue, 1)
 
 
-def _lint(sources: list[Source], failures: list[Failure], settings: Settings, catalogue: Catalogue, files: int) -> Result:
+def lint_part(sources: Sequence[Source], part: Part, settings: Settings, catalogue: Catalogue) -> Result:
+    """A part of a project whose sources are read, related and chosen by the caller."""
+    return _lint(list(sources), [], settings, catalogue, len(sources), part)
+
+
+def _lint(
+    sources: list[Source], failures: list[Failure], settings: Settings, catalogue: Catalogue, files: int, part: Part | None = None
+) -> Result:
     codes = select(catalogue, settings.layers)
-    sources, broken_cells = _mended(relate(sources))
+    sources, broken_cells = _mended(relate(sources) if part is None else sources)
     failures += broken_cells
     found: list[Finding] = []
     if any(source.relevant for source in sources):
         from nnlint.analysis import analyse
 
-        analysis = analyse(sources, [rule() for rule in catalogue.rules if rule.code in codes], settings.src)
+        rules = [rule() for rule in catalogue.rules if rule.code in codes]
+        analysis = analyse(sources, rules, settings.src) if part is None else analyse(sources, rules, settings.src, part)
         found, failures = analysis.findings, failures + analysis.failures
     found = [_entry(failure) for failure in failures] + found
     by_source: dict[str, list[Finding]] = defaultdict(list)

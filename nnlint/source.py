@@ -77,6 +77,16 @@ class Source:
         return self.related or trains(self.text)
 
     @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """The import statements of the text, read without a parser."""
+        return tuple(match[0].strip() for match in _IMPORT.finditer(self.text))
+
+    @cached_property
+    def imported(self) -> frozenset[str]:
+        """All names in the import statements: modules, packages and what is taken from them."""
+        return frozenset(name for statement in self.imports for name in _NAME.findall(statement))
+
+    @cached_property
     def lines(self) -> list[str]:
         """The rows as the user wrote them."""
         return _NEWLINE.split(self.text if self.shown is None else self.shown)
@@ -101,7 +111,7 @@ def relate(sources: Sequence[Source]) -> list[Source]:
     """The sources, those marked that import a relevant one or that a relevant one imports: a script may start a training, and a helper
     reshape a tensor, without a word of torch in it."""
     found = list(sources)
-    imports = [_imported(source.text) for source in found]
+    imports = [source.imported for source in found]
     names = [_module(source.key) for source in found]
     relevant = {at for at, source in enumerate(found) if source.relevant}
     if not relevant or len(relevant) == len(found):
@@ -115,15 +125,10 @@ def relate(sources: Sequence[Source]) -> list[Source]:
         grown = bool(more)
     new = relevant
     while new:
-        wanted = set().union(*(imports[at] for at in new))
+        wanted = frozenset[str]().union(*(imports[at] for at in new))
         new = {at for at in range(len(found)) if at not in relevant and names[at] in wanted}
         relevant |= new
     return [replace(source, related=True) if at in relevant and not source.relevant else source for at, source in enumerate(found)]
-
-
-def _imported(text: str) -> set[str]:
-    """All names in the import statements of a text: modules, packages and what is taken from them."""
-    return {name for match in _IMPORT.finditer(text) for name in _NAME.findall(match[0])}
 
 
 def _module(key: str) -> str:
@@ -165,6 +170,11 @@ def decode(data: bytes, key: str, *, declared: bool = True) -> str:
         raise Unreadable(failure(key, message + hint, row, column)) from None
     except (LookupError, UnicodeError):
         raise Unreadable(failure(key, f"the file declares the encoding `{encoding}`, in which it cannot be read")) from None
+    return checked(text, key)
+
+
+def checked(text: str, key: str) -> str:
+    """A text that Python could read, as far as its characters go."""
     nul = text.find("\0")
     if nul >= 0:
         row = text.count("\n", 0, nul) + 1

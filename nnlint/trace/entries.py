@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Union
 
@@ -30,10 +30,10 @@ _CALLED = frozenset({"__getitem__", "__call__", "__iter__", "__next__"})
 """What Python calls for the user: a dataset's items, a transform."""
 
 
-def stories(program: Program, budget: int = 200_000) -> Iterator[Story]:
-    """The stories of a project, one for each entry point, in the order of the paths."""
+def stories(program: Program, budget: int = 200_000, entries: Union[Container[str], None] = None) -> Iterator[Story]:
+    """The stories of a project, one for each entry point, in the order of the paths; or those that start in the files `entries`."""
     m = Machine(program, budget)
-    ordered = [program.files[key] for key in sorted(program.files)]
+    ordered = [program.files[key] for key in sorted(program.files) if entries is None or key in entries]
     for file in ordered:
         if _is_script(file):
             story = m.begin(file.key, script=True)
@@ -42,10 +42,11 @@ def stories(program: Program, budget: int = 200_000) -> Iterator[Story]:
             yield story
     for file in ordered:
         yield from _driven(m, file)
-    telling = TELLING | _helpers(func for file in ordered for func in file.module.body if isinstance(func, r.Function))
+    files = program.files.values()
+    telling = TELLING | _helpers(func for file in files for func in file.module.body if isinstance(func, r.Function))
     named = telling | {
         cls.name
-        for file in ordered
+        for file in files
         for cls in file.module.body
         if isinstance(cls, r.Class) and any(func.words & telling for func in _functions((cls,)))
     }
