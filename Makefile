@@ -27,7 +27,7 @@ demo: .venv/torch  ## lint the project of several files in fixtures/demo/greenho
 	@$(BIN)/nnlint --runtime --format concise --exit-zero fixtures/demo/greenhouse/train.py
 
 test: .venv/tests  ## run all tests
-	$(BIN)/python -m pytest --quiet -n auto
+	$(BIN)/python -m pytest --quiet -n auto --dist loadgroup
 
 check: .venv/tests  ## style, types, generated files
 	$(BIN)/ruff check .

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from installs import LEFT_OUT, PIP, ROOT, checkout, done, need_registry, run
+
+from nnlint.registry import catalogue
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.xdist_group("packaging")
+EXAMPLE = ROOT / "examples" / "nnlint-example"
 
 
 def test_all_packages_are_listed() -> None:
@@ -34,30 +41,39 @@ def test_every_folder_with_modules_is_a_package() -> None:
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built without a network in a copy of the checkout."""
-    work = tmp_path_factory.mktemp("build")
-    for name in ("nnlint", "rules"):
-        shutil.copytree(ROOT / name, work / "src" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
-        shutil.copy(ROOT / name, work / "src" / name)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--wheel-dir",
-        str(work),
-        "./src",
-    ]
-    subprocess.run(command, cwd=work, check=True)
-    (built,) = work.glob("nnlint-*.whl")
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, built without a network in a copy of the checkout."""
+    work = tmp_path_factory.mktemp("sdist")
+    code = "import sys, setuptools.build_meta as backend; backend.build_sdist(sys.argv[1])"
+    done(sys.executable, "-c", code, work, cwd=checkout(work / "checkout"))
+    (built,) = work.glob("nnlint-*.tar.gz")
     return built
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution: what is missing there is missing here."""
+    return built(sdist, tmp_path_factory.mktemp("wheel"))
+
+
+def built(source: Path, folder: Path) -> Path:
+    """The wheel of a project, built without a network."""
+    done(*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, source, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_sdist(sdist: Path) -> None:
+    """It holds what is needed to build, to test and to read."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "rules").glob("*.md")}
+    wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "rules").glob("*.py")}
+    wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").glob("*.py")}
+    wanted |= {"LICENSE", "CHANGELOG.md", "Makefile", "pyproject.toml", ".pre-commit-hooks.yaml", "fixtures/demo/digits/train.py"}
+    assert names >= wanted
+    assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", ".venv", "build/"))]
 
 
 def test_wheel(wheel: Path) -> None:
@@ -96,6 +112,51 @@ def test_an_installed_wheel_finds_its_rules(wheel: Path, tmp_path: Path) -> None
     assert Path(rules).parent == tmp_path / "site" / "nnlint" / "rules"
     assert leaked == "None"
     assert int(count) == len([path for path in (ROOT / "rules").rglob("*.py") if path.name != "__init__.py"])
+
+
+@pytest.fixture(scope="session")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that was empty before the wheel and the example of a rule package were installed in it."""
+    need_registry()
+    folder = tmp_path_factory.mktemp("environment")
+    example = shutil.copytree(EXAMPLE, folder / "example", ignore=LEFT_OUT)
+    done(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+    python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    done(*PIP, "--python", python, "install", "--quiet", wheel, built(example, folder), cwd=folder)
+    return python
+
+
+def nnlint(python: Path, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command of an environment."""
+    return run(python.parent / "nnlint", *words, cwd=cwd)
+
+
+def test_in_an_empty_environment(python: Path, tmp_path: Path) -> None:
+    for module in ("rules", "torch"):
+        assert f"No module named '{module}'" in run(python, "-c", f"import {module}", cwd=tmp_path).stderr
+    listed = {entry["code"]: entry["name"] for entry in json.loads(nnlint(python, "--list-rules", "--format=json", cwd=tmp_path).stdout)}
+    ours = {rule.code: rule.name() for rule in catalogue().everything if rule.__module__.startswith("nnlint.")}
+    assert listed == {**ours, "EX101": "double-step"}
+    for code, name in ours.items():
+        page = (ROOT / "docs" / "rules" / f"{name}.md").read_text(encoding="utf-8")
+        assert nnlint(python, "--explain", code, cwd=tmp_path).stdout == page
+    linted = nnlint(python, "--format=concise", ROOT / "fixtures" / "demo" / "digits", cwd=tmp_path)
+    assert linted.returncode == 1, linted.stderr
+    assert {"NN101", "NN201"} <= set(re.findall(r"NN\d+", linted.stdout))
+
+
+def test_a_rule_package_is_installed(python: Path, tmp_path: Path) -> None:
+    assert nnlint(python, "--explain", "double-step", cwd=tmp_path).stdout.startswith("# double-step (EX101)\n")
+    bad = re.findall(r"^```python\n(.*?)^```$", nnlint(python, "--explain", "EX101", cwd=tmp_path).stdout, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "train.py").write_text(bad)
+    linted = nnlint(python, "train.py", cwd=tmp_path)
+    row = bad.splitlines().index("    optimizer.step()") + 1
+    assert linted.returncode == 1, linted.stderr
+    assert linted.stdout.startswith(f"train.py:{row}:5 EX101 [warning] `optimizer` steps twice with the same gradients\n")
+    assert "= more: nnlint --explain EX101" in linted.stdout
+    assert nnlint(python, "--ignore=EX", "train.py", cwd=tmp_path).returncode == 0
+    code = "from nnlint.testing import check; from nnlint_example.double_step import DoubleStep; check(DoubleStep)"
+    done(python, "-c", code, cwd=tmp_path)
 
 
 def test_a_bare_checkout_finds_its_rules(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -96,6 +97,32 @@ def test_broken_plugins(plugin: Path, text: str, message: str) -> None:
     (plugin / "loss.py").write_text(text)
     with pytest.raises(Trouble, match=message):
         registry.catalogue()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module", "(gloomy_rules) cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("GloomyLoss = 'a rule'", "(gloomy_rules) has no rules"),
+        (RULE.replace("XY101", "NN101"), "(gloomy_rules): the code NN101 belongs to `softmax-before-logit-loss` already"),
+        (RULE + RULE.replace("GloomyLoss", "SadLoss"), "(gloomy_rules): the code XY101 belongs to `gloomy-loss` already"),
+        (RULE.replace("iter(())", "story.answer"), "the rule `gloomy-loss` (gloomy_rules) failed on this program (AttributeError: "),
+    ],
+)
+def test_a_broken_plugin_makes_the_exit_code_2(text: str, message: str, tmp_path: Path) -> None:
+    """As it is for the user of an installed one: never silence."""
+    info = tmp_path / "site" / "gloomy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gloomy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nnlint.rules]\ngloomy = gloomy_rules\n")
+    (tmp_path / "site" / "gloomy_rules.py").write_text(text)
+    (tmp_path / "train.py").write_text("from torch import nn\nloss = nn.CrossEntropyLoss()(nn.Linear(2, 3)(x), y)\n")
+    path = os.pathsep.join([str(ROOT), str(tmp_path / "site")])
+    command = [sys.executable, "-m", "nnlint", "--format=concise", "train.py"]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert message in (ended.stdout if "failed on" in message else ended.stderr)
+    assert "Traceback" not in ended.stderr
 
 
 class HastyRule(Rule):

@@ -1,0 +1,120 @@
+"""The hooks, as pre-commit runs them: built from this checkout, in a repository of git."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from installs import ROOT, checkout, done, need_registry, run
+
+pytestmark = [
+    pytest.mark.xdist_group("pre-commit"),
+    pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here"),
+]
+pytest.importorskip("pre_commit")
+
+GIT = ("git", "-c", "user.name=nnlint", "-c", "user.email=nnlint@localhost", "-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false")
+TRAIN = """\
+import torch
+from torch import nn
+
+from net import Net
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(5):
+    loss = nn.functional.cross_entropy(net(torch.randn(8, 4)), torch.randint(3, (8,)))
+    loss.backward()
+    optimizer.step()
+"""
+NET = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(x).softmax(1)
+"""
+SETTINGS = '[tool.nnlint]\nextend-exclude = ["old"]\n'
+
+Commit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def hooks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """This checkout as a repository of git, and the folder in which pre-commit keeps the environment that it builds from it."""
+    need_registry()
+    work = tmp_path_factory.mktemp("pre-commit")
+    hooks = checkout(work / "hooks")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "Hooks")):
+        done(*GIT, *words, cwd=hooks)
+    return hooks, work / "home"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "old").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(SETTINGS)
+    (folder / "net.py").write_text(NET)
+    for name in ("train.py", "old/train.py"):
+        (folder / name).write_text(TRAIN)
+    source = TRAIN.replace("Net()", "nn.Linear(4, 3)")
+    cell: dict[str, object] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+    (folder / "train.ipynb").write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    done(*GIT, "init", "-q", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def commit(hooks: tuple[Path, Path], project: Path) -> Commit:
+    """`pre-commit run` in the project, with one hook configured so."""
+    repository, home = hooks
+    revision = done(*GIT, "rev-parse", "HEAD", cwd=repository).strip()
+
+    def execute(*words: str, **hook: object) -> subprocess.CompletedProcess[str]:
+        config = {"repos": [{"repo": str(repository), "rev": revision, "hooks": [hook]}]}
+        (project / ".pre-commit-config.yaml").write_text(json.dumps(config))
+        done(*GIT, "add", "-A", cwd=project)
+        return run(sys.executable, "-m", "pre_commit", "run", "--color=never", *words, cwd=project, PRE_COMMIT_HOME=str(home))
+
+    return execute
+
+
+def codes(output: str) -> set[tuple[str, str]]:
+    """The findings that are told, by file."""
+    return set(re.findall(r"^([\w./]+):.*? (NN\d+) ", output, re.MULTILINE))
+
+
+def test_files_that_are_committed(commit: Commit) -> None:
+    ended = commit(id="nnlint", args=["--format=concise"])
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert codes(ended.stdout) == {("net.py", "NN101"), ("train.py", "NN201"), ("train.ipynb", "NN201")}
+    # Excluded files are out though they are named; where nothing is left, the hook is quiet.
+    for name, result in (("old/train.py", "Passed"), ("pyproject.toml", "Skipped")):
+        ended = commit("--files", name, id="nnlint")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert [line.split(".")[-1] for line in ended.stdout.splitlines()] in ([result], [f"(no files to check){result}"])
+
+
+def test_the_whole_project(commit: Commit) -> None:
+    """Of two files only one is committed; the other is needed to see what is wrong."""
+    ended = commit("--files", "train.py", id="nnlint", args=["--format=concise", "--select=NN101"])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ended = commit("--files", "train.py", id="nnlint", args=["--format=concise", "--select=NN101", "."], pass_filenames=False)
+    assert (ended.returncode, codes(ended.stdout)) == (1, {("net.py", "NN101")}), ended.stdout + ended.stderr
+
+
+def test_the_manifest_is_valid() -> None:
+    done(sys.executable, "-m", "pre_commit", "validate-manifest", ".pre-commit-hooks.yaml", cwd=ROOT)
