@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from runs import Launch, Run, case_id, cases, forking, running
-from test_runtime import Done, project, run, write  # noqa: F401
+from test_runtime import Done, environment, project, run, write  # noqa: F401
 from test_verdicts import judged
 
 torch = pytest.importorskip("torch")
@@ -146,7 +146,9 @@ def test_losses_are_the_same_bit_for_bit(project: Path) -> None:  # noqa: F811
             "device =", "torch.use_deterministic_algorithms(True); device ="
         ),
     )
-    alone = subprocess.run([sys.executable, "train.py"], cwd=project, capture_output=True, text=True, timeout=120, check=True).stdout
+    alone = subprocess.run(
+        [sys.executable, "train.py"], cwd=project, env=environment(), capture_output=True, text=True, timeout=120, check=True
+    ).stdout
     done = run(project, "--device", "cuda", "--steps", "1000", "train.py")
     losses = [line for line in alone.splitlines() if line.startswith("cuda ")]
     assert len(losses) == 24 and [line for line in done.report["output"].splitlines() if line.startswith("cuda ")] == losses
