@@ -17,7 +17,7 @@ from nnlint.trouble import Trouble
 
 if TYPE_CHECKING:
     from nnlint.lint import Result
-    from nnlint.settings import Table, Threshold
+    from nnlint.settings import Table
 
 RULES, FILES, OUTPUT, RUNTIME, OTHER = "Rule selection", "File selection", "Output", "Runtime mode", "Miscellaneous"
 THRESHOLDS = ("error", "warning", "note", "never")
@@ -85,8 +85,8 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(FILES, "--force-exclude", is_flag=True, help="Apply the excludes to files named on the command line as well.")
 @_option(FILES, "--no-respect-gitignore", is_flag=True, help="Lint files that git ignores.")
 @_option(FILES, "--stdin-filename", metavar="PATH", help="The name of what is read from standard input (with -).")
-@_choice(OUTPUT, "--format", "format_", values=FORMATS, default="full", help="How findings are written (default: full).")
-@_option(OUTPUT, "-o", "--output", metavar="FILE", help="Write there instead of standard output.")
+@_choice(OUTPUT, "--format", "--output-format", "format_", values=FORMATS, default="full", help="How findings are written (default: full).")
+@_option(OUTPUT, "-o", "--output", "--output-file", "output", metavar="FILE", help="Write there instead of standard output.")
 @_option(OUTPUT, "--statistics", is_flag=True, help="Count the findings of each rule instead of showing them.")
 @_option(OUTPUT, "-q", "--quiet", is_flag=True, help="Show findings, but nothing else.")
 @_choice(OUTPUT, "--color", values=["auto", "always", "never"], help="Colours (default: auto, which heeds NO_COLOR and FORCE_COLOR).")
@@ -164,7 +164,7 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
     else:
         text = render(options["format_"], result, quiet=options["quiet"] or not result.files)
     _write(text, options["output"], colour)
-    return 0 if options["exit_zero"] and not result.broken else _exit_code(result, settings.fail_on)
+    return _exit_code(result, options)
 
 
 def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...], colour: bool) -> int:
@@ -205,11 +205,11 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...
     if options["report"]:
         import json
 
-        _write(json.dumps(document(done, __version__), indent=2) + "\n", options["report"], colour=False)
+        _write(json.dumps(document(done, __version__), indent=2) + "\n", options["report"], False, "--report")
     if not done.started:
         click.echo(f"nnlint: the script could not be run: {done.outcome.ended.error}", err=True)
         return 2
-    return 0 if options["exit_zero"] and not done.result.broken else _exit_code(done.result, settings.fail_on)
+    return _exit_code(done.result, options)
 
 
 def _sample(word: str) -> str:
@@ -221,15 +221,11 @@ def _sample(word: str) -> str:
     return os.path.abspath(word)
 
 
-def _exit_code(result: Result, fail_on: Threshold) -> int:
+def _exit_code(result: Result, options: dict[str, Any]) -> int:
     """Never clean when something was not looked at."""
-    from nnlint.findings import Severity
-    from nnlint.verdict import Ruling
-
     if result.broken:
         return 2
-    counted = [finding for finding in result.findings if finding.runtime is None or finding.runtime.ruling is not Ruling.REFUTED]
-    return int(fail_on != "never" and any(finding.severity.rank >= Severity(fail_on).rank for finding in counted))
+    return int(not options["exit_zero"] and any(map(result.counts, result.findings)))
 
 
 def _flags(options: dict[str, Any]) -> Table:
@@ -270,7 +266,7 @@ def _colour(flag: str | None, to_file: bool) -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
 
 
-def _write(text: str, path: str | None, colour: bool) -> None:
+def _write(text: str, path: str | None, colour: bool, option: str = "--output") -> None:
     if not colour:
         text = click.unstyle(text)
     if path is None:
@@ -279,11 +275,12 @@ def _write(text: str, path: str | None, colour: bool) -> None:
         except BrokenPipeError:
             raise ReaderGone from None
         return
+    from nnlint.writing import write
+
     try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        write(path, text)
     except OSError as error:
-        raise Trouble(f"--output: {path}: {error.strerror or error}") from None
+        raise Trouble(f"{option}: {path}: {error.strerror or error}") from None
 
 
 def main(args: Sequence[str] | None = None) -> None:

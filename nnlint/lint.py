@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnlint.files import choose, forced_out, key
-from nnlint.findings import Confidence, Failure, Finding
+from nnlint.findings import Confidence, Failure, Finding, Severity
 from nnlint.notices import InvalidSyntax
 from nnlint.registry import Catalogue
 from nnlint.selection import expand, select
-from nnlint.settings import Settings
+from nnlint.settings import Settings, Threshold
 from nnlint.source import Source, Unreadable, load, read, relate
 from nnlint.suppression import suppress
+from nnlint.verdict import Ruling
 
 if TYPE_CHECKING:
     from nnlint.analysis import Part
@@ -24,17 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass
 class Result:
-    """What a run has found. `hidden` counts the suspected findings that were not asked for."""
+    """What a run has found. `hidden` counts the suspected findings that were not asked for; `fail_on` says which ones count."""
 
     findings: list[Finding] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     files: int = 0
     hidden: int = 0
+    fail_on: Threshold = "warning"
 
     @property
     def broken(self) -> bool:
         """Whether something could not be looked at."""
         return any(finding.code == InvalidSyntax.code for finding in self.findings)
+
+    def counts(self, finding: Finding) -> bool:
+        """Whether a finding makes the exit code 1: it is bad enough, and no run has refuted it."""
+        if self.fail_on == "never" or (finding.runtime is not None and finding.runtime.ruling is Ruling.REFUTED):
+            return False
+        return finding.severity.rank >= Severity(self.fail_on).rank
 
 
 def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue) -> Result:
@@ -83,7 +91,7 @@ def _lint(
     by_source: dict[str, list[Finding]] = defaultdict(list)
     for finding in found:
         by_source[finding.place.filename].append(finding)
-    result = Result(sources={source.key: source for source in sources}, files=files)
+    result = Result(sources={source.key: source for source in sources}, files=files, fail_on=settings.fail_on)
     for name in sorted({*by_source, *result.sources}):
         active = codes - _ignored(name, settings, catalogue)
         here = [finding for finding in by_source[name] if finding.code in active or finding.code == InvalidSyntax.code]

@@ -116,7 +116,7 @@ def confirm(
         if finding.confidence is not Confidence.OBSERVED or admitted(finding, result, settings, catalogue)
     ]
     shown = [finding for finding in findings if settings.suspected or not _doubtful(finding)]
-    final = Result(sorted(shown, key=order), result.sources, result.files, len(findings) - len(shown))
+    final = Result(sorted(shown, key=order), result.sources, result.files, len(findings) - len(shown), settings.fail_on)
     return Confirmation(final, outcome, evidence, job)
 
 

@@ -35,6 +35,26 @@ def header(finding: Finding) -> str:
     )
 
 
+def cell(place: Place) -> str:
+    """The cell in front of a text, for readers that know rows of files only."""
+    return "" if place.cell is None else f"cell {place.cell}, line {place.row}: "
+
+
+def sentences(finding: Finding) -> list[str]:
+    """What there is to say of a finding, line by line, for readers outside of a terminal."""
+    lines = [finding.message]
+    if finding.help:
+        lines.append(f"help: {finding.help}")
+    if finding.runtime is not None:
+        lines.append(f"runtime: {finding.runtime.ruling.value}: {finding.runtime.message}")
+    return lines
+
+
+def refuted(finding: Finding) -> bool:
+    """Whether a run has shown that it is no defect here."""
+    return finding.runtime is not None and finding.runtime.ruling is Ruling.REFUTED
+
+
 def ruling(verdict: Verdict) -> str:
     return click.style(verdict.ruling.value, fg=_RULINGS[verdict.ruling], bold=True)
 
