@@ -52,13 +52,14 @@ def render(result: Result) -> str:
 
 def _rule(rule: type[Rule]) -> dict[str, Any]:
     content = page(rule)
+    link = url(rule.name(), rule.code)
     return {
         "id": rule.code,
         "name": rule.name(),
         "shortDescription": {"text": content.summary},
         "fullDescription": {"text": " ".join(content.sections["Why is this bad?"].split())},
-        "help": {"text": f"{content.summary} See {url(rule.name())}", "markdown": markdown(rule)},
-        "helpUri": url(rule.name()),
+        "help": {"text": f"{content.summary} See {link or f'nnlint --explain {rule.code}'}", "markdown": markdown(rule)},
+        **({"helpUri": link} if link else {}),
         "defaultConfiguration": {"enabled": rule.group is Group.DEFAULT, "level": rule.severity.value},
         "properties": {"tags": ["pytorch", rule.group.value], "problem.severity": rule.severity.value.replace("note", "recommendation")},
     }
