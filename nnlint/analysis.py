@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Failure, Finding, Place, Report, Site, Step
-from nnlint.lower import Unparsable, lower, spans
+from nnlint.lower import Unparsable, spans
+from nnlint.lower.memory import Memory
 from nnlint.program import File, Program
 from nnlint.records import Span
 from nnlint.rule import Rule
 from nnlint.trace.entries import stories
 
 if TYPE_CHECKING:
-    from nnlint.lower.memory import Memory
     from nnlint.source import Source
 
 
 @dataclass(frozen=True)
 class Part:
     """What to look at, where it is not the whole project: the stories that start in `entries`. `known` are the keys of all files, given
-    or not; `tick` is called now and then and may raise to end it all."""
+    or not; `memory` is what was read before; `tick` is called now and then and may raise to end it all."""
 
     entries: Collection[str]
     known: Sequence[str]
@@ -39,9 +39,15 @@ class Analysis:
         self.failures = failures
 
 
-def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str] = (), part: Part | None = None) -> Analysis:
+def analyse(
+    sources: Sequence[Source],
+    rules: Sequence[Rule],
+    src: Sequence[str] = (),
+    memory: Memory | None = None,
+    part: Part | None = None,
+) -> Analysis:
     """Run all rules over the stories of a project. Irrelevant sources are known by path only, and never parsed."""
-    read = lower if part is None else part.memory.lower
+    memory = memory or Memory()
     tick = part.tick if part is not None else _go_on
     files: list[File] = []
     failures: list[Failure] = []
@@ -50,7 +56,7 @@ def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str]
             continue
         tick()
         try:
-            files.append(File(source.key, read(source.text)))
+            files.append(File(source.key, memory.lower(source.text)))
         except Unparsable as error:
             span = Span(error.row, error.column, error.row, error.column + 1)
             failures.append(Failure(source.place(span), error.message))
@@ -70,7 +76,7 @@ def analyse(sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str]
                 failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), _complaint(rule, error))
                 failures += [] if failure in failures else [failure]
     tick()
-    return Analysis(place(reports.values(), sources, spans if part is None else part.memory.spans), failures)
+    return Analysis(place(reports.values(), sources, memory.spans), failures)
 
 
 def _go_on() -> None:

@@ -107,6 +107,8 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 )
 @_option(RUNTIME, "--show-output", is_flag=True, help="Let the script print.")
 @_option(RUNTIME, "--report", metavar="FILE.json", help="Write the whole run there.")
+@_option(OTHER, "--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@_option(OTHER, "--cache-dir", metavar="DIR", help="Where the cache is (default: .nnlint_cache beside the configuration file).")
 @_option(OTHER, "--explain", metavar="RULE", help="Show the page of a rule, given by its code or name.")
 @_option(OTHER, "--list-rules", is_flag=True, help="List all rules (also with --format json).")
 @_option(OTHER, "--show-settings", is_flag=True, help="Show the settings in force, and why each rule runs or does not.")
@@ -154,7 +156,15 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
 
         _write(render_settings(settings, rules), options["output"], colour)
         return 0
-    result = lint_text(sys.stdin.buffer.read(), name, settings, rules) if stdin else lint_paths(paths, settings, rules)
+    if stdin:
+        result = lint_text(sys.stdin.buffer.read(), name, settings, rules)
+    else:
+        from nnlint import cache
+
+        kept = None if options["no_cache"] else cache.at(settings, rules, options["cache_dir"])
+        result = lint_paths(paths, settings, rules, kept)
+        if kept is not None and kept.trouble and not options["quiet"]:
+            click.echo(f"nnlint: the cache in {kept.root} cannot be written: {kept.trouble}", err=True)
     if not result.files and not options["quiet"] and not stdin:
         click.echo("nnlint: no Python files or notebooks here", err=True)
     if options["statistics"]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlint import recall
 from nnlint.files import choose, forced_out, key
 from nnlint.findings import Confidence, Failure, Finding, Severity
 from nnlint.notices import InvalidSyntax
+from nnlint.recall import Outcome
 from nnlint.registry import Catalogue
 from nnlint.selection import expand, select
 from nnlint.settings import Settings, Threshold
@@ -21,6 +23,8 @@ from nnlint.verdict import Ruling
 
 if TYPE_CHECKING:
     from nnlint.analysis import Part
+    from nnlint.cache import Cache
+    from nnlint.lower.memory import Memory
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Result:
         return finding.severity.rank >= Severity(self.fail_on).rank
 
 
-def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue) -> Result:
+def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue, cache: Cache | None = None) -> Result:
     chosen = choose(paths, settings.choice)
     sources, failures = [], list(chosen.failures)
     for name, path in chosen.files:
@@ -55,7 +59,7 @@ def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue) -
             failures.append(unreadable.failure)
         else:
             sources += [source] if source is not None else []
-    return _lint(sources, failures, settings, catalogue, len(chosen.files))
+    return _lint(sources, failures, settings, catalogue, len(chosen.files), cache=cache)
 
 
 def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: Catalogue) -> Result:
@@ -75,19 +79,22 @@ def lint_part(sources: Sequence[Source], part: Part, settings: Settings, catalog
 
 
 def _lint(
-    sources: list[Source], failures: list[Failure], settings: Settings, catalogue: Catalogue, files: int, part: Part | None = None
+    sources: list[Source],
+    failures: list[Failure],
+    settings: Settings,
+    catalogue: Catalogue,
+    files: int,
+    part: Part | None = None,
+    cache: Cache | None = None,
 ) -> Result:
-    codes = select(catalogue, settings.layers)
-    sources, broken_cells = _mended(relate(sources) if part is None else sources)
-    failures += broken_cells
-    found: list[Finding] = []
-    if any(source.relevant for source in sources):
-        from nnlint.analysis import analyse
+    from nnlint.lower.memory import Memory
 
-        rules = [rule() for rule in catalogue.rules if rule.code in codes]
-        analysis = analyse(sources, rules, settings.src) if part is None else analyse(sources, rules, settings.src, part)
-        found, failures = analysis.findings, failures + analysis.failures
-    found = [_entry(failure) for failure in failures] + found
+    codes = select(catalogue, settings.layers)
+    memory = Memory(cache) if part is None else part.memory
+    sources, broken_cells = _mended(relate(sources) if part is None else sources, memory)
+    outcome = _analysed(sources, codes, settings, catalogue, part, memory)
+    found = [_entry(failure) for failure in (*failures, *broken_cells, *outcome.failures)]
+    found += [finding for finding in outcome.findings if finding.code in codes]
     by_source: dict[str, list[Finding]] = defaultdict(list)
     for finding in found:
         by_source[finding.place.filename].append(finding)
@@ -102,6 +109,29 @@ def _lint(
     result.hidden = len(result.findings) - len(shown)
     result.findings = sorted(shown, key=order)
     return result
+
+
+def _analysed(
+    sources: list[Source], codes: frozenset[str], settings: Settings, catalogue: Catalogue, part: Part | None, memory: Memory
+) -> Outcome:
+    """What the rules say of the sources; where nothing has changed, what they said before."""
+    if not any(source.relevant for source in sources):
+        return Outcome(codes, (), ())
+    name = recall.name(sources, settings.src) if part is None and memory.cache is not None else ""
+    before = recall.find(memory.cache, name) if name and memory.cache is not None else None
+    asked = frozenset(rule.code for rule in catalogue.rules if rule.code in codes)
+    if before is not None:
+        if asked <= before.codes:
+            return before
+        asked |= before.codes  # so that two selections in turn do not forget one another
+    from nnlint.analysis import analyse
+
+    rules = [rule() for rule in catalogue.rules if rule.code in asked]
+    analysis = analyse(sources, rules, settings.src, memory, part)
+    outcome = Outcome(asked, tuple(analysis.findings), tuple(analysis.failures))
+    if name and memory.cache is not None:
+        recall.keep(memory.cache, name, outcome)
+    return outcome
 
 
 def admitted(finding: Finding, result: Result, settings: Settings, catalogue: Catalogue) -> bool:
@@ -130,7 +160,7 @@ def _ignored(name: str, settings: Settings, catalogue: Catalogue) -> frozenset[s
     return frozenset(code for word, origin in words for code in expand(catalogue, word, origin))
 
 
-def _mended(sources: Iterable[Source]) -> tuple[list[Source], list[Failure]]:
+def _mended(sources: Iterable[Source], memory: Memory) -> tuple[list[Source], list[Failure]]:
     """Notebooks without the cells that do not parse."""
     mended: list[Source] = []
     failures: list[Failure] = []
@@ -138,17 +168,7 @@ def _mended(sources: Iterable[Source]) -> tuple[list[Source], list[Failure]]:
         if source.cells is not None and source.relevant:
             from nnlint.notebook import mend
 
-            source, broken = mend(source, _complaint)
+            source, broken = mend(source, memory.complaint)
             failures += broken
         mended.append(source)
     return mended, failures
-
-
-def _complaint(text: str) -> tuple[int, int, str] | None:
-    from nnlint.lower import Unparsable, lower
-
-    try:
-        lower(text)
-    except Unparsable as error:
-        return error.row, error.column, error.message
-    return None

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 import pytest
 
-from nnlint import cli, lint, registry
+from nnlint import cli, registry
 from nnlint.findings import Confidence, Failure, Finding, Report, Severity, Step
+from nnlint.lower.memory import Memory
 from nnlint.records import Span
 from nnlint.registry import Catalogue
 from nnlint.rule import Group, Rule
@@ -83,7 +84,7 @@ class Analyst:
 
     given: ClassVar[list[tuple[list[str], list[str], list[str]]]] = []
 
-    def __call__(self, sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str] = ()) -> Analysis:
+    def __call__(self, sources: Sequence[Source], rules: Sequence[Rule], src: Sequence[str] = (), *_: object) -> Analysis:
         analysis = Analysis()
         by_code = {each.code: each for each in rules}
         self.given.append(([source.key for source in sources], sorted(by_code), list(src)))
@@ -124,7 +125,7 @@ def analyst(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> Analyst:
     fake.given = []  # type: ignore[misc]
     monkeypatch.setattr(module, "analyse", fake, raising=False)
     monkeypatch.setitem(sys.modules, "nnlint.analysis", module)
-    monkeypatch.setattr(lint, "_complaint", complaint)
+    monkeypatch.setattr(Memory, "complaint", lambda self, text: complaint(text))
     monkeypatch.setattr(registry, "catalogue", lambda: catalogue)
     return fake
 
@@ -140,7 +141,7 @@ def run(analyst: Analyst, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
 
     def execute(*args: str) -> Outcome:
         with pytest.raises(SystemExit) as stop:
-            cli.main(list(args))
+            cli.main(["--no-cache", *args])
         out, err = capfd.readouterr()
         assert isinstance(stop.value.code, int)
         return stop.value.code, out, err
