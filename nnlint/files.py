@@ -67,10 +67,11 @@ class Choice:
 
 @dataclass
 class Chosen:
-    """The files to lint, in order, and what could not be looked into."""
+    """The files to lint, in order, and what could not be looked into. `named` are those that no folder led to: only they were asked for."""
 
     files: list[tuple[str, Path]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    named: frozenset[str] = frozenset()
 
 
 def key(path: str | Path) -> str:
@@ -85,10 +86,13 @@ def choose(arguments: Sequence[str], choice: Choice) -> Chosen:
     """The files that the arguments mean: each once, in the order of their keys."""
     chosen = Chosen()
     found: list[str] = []
+    walked: set[str] = set()
     for argument in arguments:
         path = _slashed(os.path.abspath(argument))
         if os.path.isdir(path):
-            found += _walk(path, choice, chosen.failures)
+            inside = list(_walk(path, choice, chosen.failures))
+            found += inside
+            walked.update(map(os.path.realpath, inside))
         elif not os.path.lexists(path):
             raise Trouble(f"`{argument}` does not exist")
         elif not path.endswith(".pyi") and not (choice.force and forced_out(path, choice)):
@@ -98,6 +102,7 @@ def choose(arguments: Sequence[str], choice: Choice) -> Chosen:
     for real, path in sorted(((os.path.realpath(path), path) for path in found), key=lambda pair: (pair[0] != pair[1], pair[1])):
         by_file.setdefault(real, path)
     chosen.files = sorted((key(path), Path(path)) for path in by_file.values())
+    chosen.named = frozenset(key(path) for real, path in by_file.items() if real not in walked)
     return chosen
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nnlint import recall
 from nnlint.files import choose, forced_out, key
 from nnlint.findings import Confidence, Failure, Finding, Severity
-from nnlint.notices import InvalidSyntax
+from nnlint.notices import InvalidSyntax, UnusedSuppression
 from nnlint.recall import Outcome
 from nnlint.registry import Catalogue
 from nnlint.selection import expand, select
@@ -59,7 +59,7 @@ def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue, c
             failures.append(unreadable.failure)
         else:
             sources += [source] if source is not None else []
-    return _lint(sources, failures, settings, catalogue, len(chosen.files), cache=cache)
+    return _lint(sources, failures, settings, catalogue, len(chosen.files), cache=cache, named=chosen.named)
 
 
 def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: Catalogue) -> Result:
@@ -70,7 +70,9 @@ def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: 
         source = load(data, "-" if filename is None else key(filename), None if filename is None else Path(filename))
     except Unreadable as unreadable:
         return _lint([], [unreadable.failure], settings, catalogue, 1)
-    return _lint([] if source is None else [source], [], settings, catalogue, 1)
+    return _lint(
+        [] if source is None else [source], [], settings, catalogue, 1, named=frozenset([source.key] if source and filename else [])
+    )
 
 
 def lint_part(sources: Sequence[Source], part: Part, settings: Settings, catalogue: Catalogue) -> Result:
@@ -86,14 +88,17 @@ def _lint(
     files: int,
     part: Part | None = None,
     cache: Cache | None = None,
+    named: frozenset[str] = frozenset(),
 ) -> Result:
+    """Files that were `named` are seen without those that use them, whose findings may stand in them."""
     from nnlint.lower.memory import Memory
 
     codes = select(catalogue, settings.layers)
     memory = Memory(cache) if part is None else part.memory
     sources, broken_cells = _mended(relate(sources) if part is None else sources, memory)
     outcome = _analysed(sources, codes, settings, catalogue, part, memory)
-    found = [_entry(failure) for failure in (*failures, *broken_cells, *outcome.failures)]
+    failures = [*failures, *broken_cells, *outcome.failures]
+    found = [_entry(failure) for failure in failures]
     found += [finding for finding in outcome.findings if finding.code in codes]
     by_source: dict[str, list[Finding]] = defaultdict(list)
     for finding in found:
@@ -103,7 +108,9 @@ def _lint(
         active = codes - _ignored(name, settings, catalogue)
         here = [finding for finding in by_source[name] if finding.code in active or finding.code == InvalidSyntax.code]
         if name in result.sources and result.sources[name].relevant:
-            here = suppress(result.sources[name], here, active, catalogue)
+            # What is needed elsewhere, or by what could not be read, must not be called needless.
+            whole = not failures and name not in named
+            here = suppress(result.sources[name], here, active if whole else active - {UnusedSuppression.code}, catalogue)
         result.findings += here
     shown = [finding for finding in result.findings if settings.suspected or finding.confidence is not Confidence.SUSPECTED]
     result.hidden = len(result.findings) - len(shown)

@@ -78,13 +78,17 @@ class UnusedSuppression(Notice):
 
     ## When it stays silent
     On a `noqa` without codes, on codes of other tools, and on rules that were not run. Findings that are only suspected count as
-    suppressed, shown or not.
+    suppressed, shown or not. On files that are named one by one, as pre-commit does, and wherever a file could not be read: what the
+    comment suppresses may need the files that were not looked at.
+
+    A finding that only `--runtime` shows is not there in any other run; suppress it by `per-file-ignores`, not by a comment.
 
     ## Runtime
     Not needed.
 
     ## Fix
-    None.
+    Safe: the codes and names that are not needed are taken out of the comment, or the comment goes with its reason. Codes of other
+    tools and other remarks stay. A name that is no rule is left to you.
     """
 
     code = "NN001"

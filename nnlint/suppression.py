@@ -8,7 +8,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nnlint.findings import Confidence, Finding
+from nnlint.findings import Applicability, Confidence, Edit, Finding, Fix, Place
 from nnlint.notices import InvalidSyntax, UnusedSuppression
 from nnlint.records import Span
 from nnlint.registry import Catalogue
@@ -21,14 +21,35 @@ _MARKER = re.compile(r"#\s*noqa\b|nnlint\s*:", re.IGNORECASE)
 _NOQA = re.compile(r"#\s*noqa(?!\w)(?P<colon>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+(?!\w))*)?)?", re.IGNORECASE)
 _OWN = re.compile(r"#\s*nnlint\s*:\s*(?P<file>file-)?ignore\b(?:\s*\[(?P<words>[^\]]*)\])?")
 _CODE = re.compile(r"[A-Z]+[0-9]+", re.IGNORECASE)
+_WORD = re.compile(r"[^\s,](?:[^,]*[^\s,])?")
 _ROOM = (tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """How a suppression is written: in the comment `whole`, which starts in this row behind `offset` characters, from `begin` to `end`.
+
+    `words` says where its words stand in the comment.
+    """
+
+    whole: str
+    row: int
+    offset: int
+    begin: int
+    end: int
+    words: tuple[tuple[int, int], ...]
+    noqa: bool
+
+    @property
+    def span(self) -> Span:
+        return Span(self.row, self.offset + self.begin + 1, self.row, self.offset + self.end + 1)
 
 
 @dataclass
 class _Comment:
     """One suppression: for the rows from `first` to `last` (all rows where `first` is 0), of these words (of everything where empty)."""
 
-    span: Span
+    text: _Text
     first: int
     last: int
     words: tuple[str, ...]
@@ -79,24 +100,78 @@ def _unused(source: Source, comments: Iterable[_Comment], active: frozenset[str]
     for comment in comments:
         if not comment.words:
             if not comment.noqa and not comment.used and everything:
-                yield _finding(source, comment, "this comment suppresses no finding")
+                yield _finding(source, comment, "this comment suppresses no finding", _without(source, comment, ()))
             continue
-        for word in comment.words:
-            if word in comment.used or word.upper() == UnusedSuppression.code or word == UnusedSuppression.name():
-                continue
-            meant = _meant(word, comment.noqa, catalogue)
-            if not meant and not comment.noqa:
+        words = [word for word in comment.words if word not in comment.used and not _about_comments(word)]
+        needless = [word for word in words if (meant := _meant(word, comment.noqa, catalogue)) and meant <= active]
+        fix = _without(source, comment, needless) if needless else None
+        for word in words:
+            known = bool(_meant(word, comment.noqa, catalogue))
+            if not known and not comment.noqa:
                 yield _finding(source, comment, f"there is no rule `{word}`{near(word, catalogue.words)}")
-            elif not meant and word.upper().startswith("NN"):
+            elif not known and word.upper().startswith("NN"):
                 yield _finding(source, comment, f"there is no rule {word}")
-            elif meant and all(code in active for code in meant):
-                yield _finding(source, comment, f"no finding of `{word}` is here to suppress")
+            elif word in needless:
+                yield _finding(source, comment, f"no finding of `{word}` is here to suppress", fix)
 
 
-def _finding(source: Source, comment: _Comment, message: str) -> Finding:
+def _about_comments(word: str) -> bool:
+    return word.upper() == UnusedSuppression.code or word == UnusedSuppression.name()
+
+
+def _finding(source: Source, comment: _Comment, message: str, fix: Fix | None = None) -> Finding:
     rule = UnusedSuppression
     help = "remove it, or the part of it that is not needed"
-    return Finding(rule.code, rule.name(), rule.severity, Confidence.CERTAIN, message, help, source.place(comment.span))
+    place = source.place(comment.text.span)
+    return Finding(rule.code, rule.name(), rule.severity, Confidence.CERTAIN, message, help, place, fix=fix)
+
+
+def _without(source: Source, comment: _Comment, needless: Sequence[str]) -> Fix:
+    """A fix that takes words out of a comment, or all of it where no word is left."""
+    kept = [word for word in comment.words if word not in needless]
+    if not kept:
+        return Fix("remove the suppression", Applicability.SAFE, (_removed(source, comment.text),))
+    text = comment.text
+    content, before = "", text.words[0][0]
+    for word, (begin, end) in zip(comment.words, text.words, strict=True):
+        if word in kept:
+            content += (text.whole[before:begin] if content else "") + text.whole[begin:end]
+        before = end
+    edit = Edit(_place(source, text.row, text.offset + text.words[0][0], text.offset + before), content)
+    return Fix(f"remove {', '.join(f'`{word}`' for word in needless)} from the comment", Applicability.SAFE, (edit,))
+
+
+def _removed(source: Source, text: _Text) -> Edit:
+    """Take a suppression away and leave what else the comment says; the reason of our own form goes with it."""
+    tail = text.whole[text.end :]
+    at = len(tail) - len(tail.lstrip()) if text.noqa else tail.find("#") if "#" in tail else len(tail)
+    rest = tail[at:]
+    if rest:
+        begin, end = text.offset + text.begin, text.offset + text.end + at
+        return Edit(_place(source, text.row, begin, end), "" if rest.startswith("#") else "# ")
+    end = text.offset + len(text.whole)
+    line = source.text.split("\n")[text.row - 1]
+    begin = len(line[: text.offset + text.begin].rstrip())
+    return Edit(_row(source, text.row, end) if not begin else _place(source, text.row, begin, end), "")
+
+
+def _place(source: Source, row: int, begin: int, end: int) -> Place:
+    """A stretch of a row of the text, by characters from 0."""
+    return source.place(Span(row, begin + 1, row, end + 1))
+
+
+def _row(source: Source, row: int, end: int) -> Place:
+    """A whole row with one of its line ends: the one behind it, or the one before it for the last row of a file or cell."""
+    here = source.place(Span(row, 1, row, end + 1))
+    first = row - here.row + 1
+    last = len(source.lines)
+    if source.cells is not None:
+        last = min((start - 1 for start in source.cells.starts if start > row), default=last - 1)
+    if row < last:
+        return Place(here.filename, here.cell, here.row, 1, here.row + 1, 1)
+    if row == first:
+        return Place(here.filename, here.cell, here.row, 1, here.row, here.end_column)
+    return Place(here.filename, here.cell, here.row - 1, len(source.lines[row - 2]) + 1, here.row, here.end_column)
 
 
 def _meant(word: str, noqa: bool, catalogue: Catalogue) -> frozenset[str]:
@@ -129,18 +204,20 @@ def _comments(text: str) -> Iterator[_Comment]:
 
 def _read(token: tokenize.TokenInfo) -> Iterator[_Comment]:
     row, offset = token.start
+    whole = token.string.rstrip()
 
-    def span(match: re.Match[str]) -> Span:
-        return Span(row, offset + match.start() + 1, row, offset + match.start() + len(match[0].rstrip()) + 1)
+    def text(match: re.Match[str], words: Sequence[tuple[int, int]], *, noqa: bool) -> _Text:
+        return _Text(whole, row, offset, match.start(), match.start() + len(match[0].rstrip()), tuple(words), noqa)
 
-    for match in _OWN.finditer(token.string):
-        words = tuple(word.strip() for word in (match["words"] or "").split(",") if word.strip())
+    for match in _OWN.finditer(whole):
+        words = [word.span() for word in _WORD.finditer(whole, *match.span("words"))] if match["words"] else []
         rows = (0, 0) if match["file"] else (row, row)
-        yield _Comment(span(match), *rows, words, noqa=False)
-    noqa = _NOQA.search(token.string)
+        yield _Comment(text(match, words, noqa=False), *rows, tuple(whole[begin:end] for begin, end in words), noqa=False)
+    noqa = _NOQA.search(whole)
     # A colon without a code behind it: as in ruff, it suppresses nothing rather than everything.
     if noqa and (noqa["codes"] or not noqa["colon"]):
-        yield _Comment(span(noqa), row, row, tuple(_CODE.findall(noqa["codes"] or "")), noqa=True)
+        words = [word.span() for word in _CODE.finditer(whole, *noqa.span("codes"))] if noqa["codes"] else []
+        yield _Comment(text(noqa, words, noqa=True), row, row, tuple(whole[begin:end] for begin, end in words), noqa=True)
 
 
 def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:

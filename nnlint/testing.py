@@ -14,7 +14,7 @@ from nnlint.settings import Settings
 def findings(program: str, *rules: type[Rule]) -> list[Finding]:
     """What these rules alone say of a program of one file, suspected findings included."""
     settings = Settings(layers=(Layer(select=tuple(rule.code for rule in rules)),), suspected=True)
-    return lint_text(program.encode(), "program.py", settings, Catalogue(rules)).findings
+    return lint_text(program.encode(), None, settings, Catalogue(rules)).findings
 
 
 def check(rule: type[Rule]) -> None:

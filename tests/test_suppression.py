@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from conftest import Outcome
 
-from nnlint.findings import Confidence, Finding
+from nnlint.findings import Applicability, Confidence, Edit, Finding, Fix, Place
 from nnlint.records import Span
 from nnlint.registry import Catalogue
 from nnlint.source import Source, load
 from nnlint.suppression import suppress
 
+Run = Callable[..., Outcome]
 ALL = frozenset({"NN001", "NN101", "NN201", "NN205", "NN501"})
 
 
@@ -160,3 +164,129 @@ def test_in_notebooks(catalogue: Catalogue) -> None:
 
 def test_a_text_that_cannot_be_split_into_tokens(catalogue: Catalogue) -> None:
     assert left(catalogue, "a = 1  # noqa: NN101\nx = (\n", ("NN101", 1)) == []
+
+
+def applied(catalogue: Catalogue, text: str, *where: tuple[str, int]) -> str:
+    """The text after all fixes, round by round as the engine does."""
+    for _ in range(5):
+        source = Source("a.py", text)
+        found = suppress(source, [finding(source, catalogue, word, row) for word, row in where], ALL, catalogue)
+        fixes = [each.fix for each in found if each.fix is not None]
+        if not fixes:
+            return text
+        assert {fix.applicability for fix in fixes} == {Applicability.SAFE}
+        text = edited(text, fixes[0])
+    raise AssertionError("the fixes do not come to an end")
+
+
+def edited(text: str, fix: Fix) -> str:
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    (edit,) = fix.edits
+    begin = starts[edit.place.row - 1] + edit.place.column - 1
+    end = starts[edit.place.end_row - 1] + edit.place.end_column - 1
+    assert begin <= end <= len(text)
+    return text[:begin] + edit.content + text[end:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = 1  # noqa: NN101\n", "x = 1\n"),
+        ("x = 1  # noqa: NN101", "x = 1"),
+        ("x = 1  # noqa: NN101\r\ny = 2\r\n", "x = 1\r\ny = 2\r\n"),
+        ("x = 1\t#noqa:nn101  \n", "x = 1  \n"),
+        ("x = 1  # noqa: NN101, E501\n", "x = 1  # noqa: E501\n"),
+        ("x = 1  # noqa: E501, NN101\n", "x = 1  # noqa: E501\n"),
+        ("x = 1  # noqa: E501,NN101,W291 NN201 long line\n", "x = 1  # noqa: E501,W291 long line\n"),
+        ("x = 1  # noqa: NN101, NN201\n", "x = 1\n"),
+        ("x = 1  # noqa: NN101 because\n", "x = 1  # because\n"),
+        ("x = 1  # noqa: NN101  # pylint: disable=y\n", "x = 1  # pylint: disable=y\n"),
+        ("x = 1  # type: ignore  # noqa: NN101\n", "x = 1  # type: ignore\n"),
+        ("x = 1  # nnlint: ignore[NN101]\n", "x = 1\n"),
+        ("x = 1  # nnlint: ignore\n", "x = 1\n"),
+        ("x = 1  # nnlint: ignore[missing-zero-grad] our own optimizer\n", "x = 1\n"),
+        ("x = 1  # nnlint: ignore[NN101] why  # pragma: no cover\n", "x = 1  # pragma: no cover\n"),
+        ("x = 1  # a remark  # nnlint: ignore[NN101] why\n", "x = 1  # a remark\n"),
+        ("x = 1  # nnlint: ignore[NN101, NN108] why\n", "x = 1  # nnlint: ignore[NN108] why\n"),
+        ("x = 1  # nnlint: ignore[ NN108 , NN101 ]\n", "x = 1  # nnlint: ignore[ NN108 ]\n"),
+        ("x = 1  # nnlint: ignore[NN101, NN108, NN201, unheard-of]\n", "x = 1  # nnlint: ignore[NN108, unheard-of]\n"),
+        ("x = 1  # nnlint: ignore[NN101]  # noqa: NN201, E1\n", "x = 1  # noqa: E1\n"),
+        ("x = 1  # nnlint: ignore[NN101] why  # noqa: NN201\n", "x = 1\n"),
+        ("# nnlint: ignore[NN101] why\nx = 1\n", "x = 1\n"),
+        ("def f():\n    # nnlint: ignore[NN101]\n    x = 1\n", "def f():\n    x = 1\n"),
+        ("x = 1\n# nnlint: file-ignore[NN101]", "x = 1"),
+        ("x = 1\r\n# nnlint: file-ignore[NN101]\r\n", "x = 1\r\n"),
+        ("# nnlint: file-ignore", ""),
+        ("f(\n    a,  # noqa: NN101\n    # nnlint: ignore[NN201]\n    b,\n)\n", "f(\n    a,\n    b,\n)\n"),
+        ("x = '''\n'''  # noqa: NN101\n", "x = '''\n'''\n"),
+        ("x = 'é😀'  # noqa: NN101, E501\n", "x = 'é😀'  # noqa: E501\n"),
+    ],
+)
+def test_fixes(catalogue: Catalogue, before: str, after: str) -> None:
+    assert applied(catalogue, before) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = 1  # noqa: NN101, NN201\n", "x = 1  # noqa: NN101\n"),
+        ("x = 1  # nnlint: ignore[NN201, softmax-before-logit-loss] why\n", "x = 1  # nnlint: ignore[softmax-before-logit-loss] why\n"),
+        ("x = 1  # nnlint: ignore[NN101, NN1]\n", "x = 1  # nnlint: ignore[NN101, NN1]\n"),
+        ("x = 1  # noqa: NN101  # nnlint: ignore[NN101]\n", "x = 1  # noqa: NN101  # nnlint: ignore[NN101]\n"),
+    ],
+)
+def test_fixes_leave_what_is_used(catalogue: Catalogue, before: str, after: str) -> None:
+    assert applied(catalogue, before, ("NN101", 1)) == after
+
+
+@pytest.mark.parametrize(
+    "comment", ["# noqa", "# noqa: E501", "# noqa: NN999", "# nnlint: ignore[missing-zero-grd]", "# nnlint: ignore[NN108]"]
+)
+def test_no_fix(catalogue: Catalogue, comment: str) -> None:
+    assert applied(catalogue, f"x = 1  {comment}\n") == f"x = 1  {comment}\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "where", "content"),
+    [
+        ("x = 1  # noqa: NN101", (1, 6, 1, 21), ""),
+        ("  %time\n  x = 1  # noqa: NN101, E501", (2, 18, 2, 29), "E501"),
+        ("  # nnlint: ignore[NN101]\n  x = 1", (1, 1, 2, 1), ""),
+        ("  x = 1\n  # nnlint: file-ignore[NN101]", (1, 8, 2, 31), ""),
+        ("# nnlint: file-ignore[NN101]", (1, 1, 1, 29), ""),
+    ],
+)
+def test_fixes_in_notebooks(catalogue: Catalogue, cell: str, where: tuple[int, int, int, int], content: str) -> None:
+    cells = [
+        {"cell_type": "code", "source": "import torch\n"},
+        {"cell_type": "code", "source": cell},
+        {"cell_type": "code", "source": "y = 2"},
+    ]
+    for some in (cells, cells[:2]):
+        source = load(json.dumps({"cells": some}).encode(), "n.ipynb")
+        assert source is not None
+        (found,) = suppress(source, [], ALL, catalogue)
+        assert found.fix is not None
+        assert found.fix.edits == (Edit(Place("n.ipynb", 2, *where), content),)
+
+
+def test_needless_only_where_everything_was_seen(run: Run, folder: Path) -> None:
+    (folder / "a.py").write_text("import torch\nx = 1  # nnlint: ignore[NN101]\n")
+    (folder / "b.py").write_text("import torch\nx = 1  # nnlint: ignore[NN101]\n")
+
+    def codes(*args: str) -> list[str]:
+        return [f"{entry['filename']} {entry['code']}" for entry in json.loads(run("--format", "json", *args)[1])]
+
+    assert codes() == ["a.py NN001", "b.py NN001"]
+    assert codes("a.py") == []
+    assert codes("a.py", "b.py") == []
+    assert codes("a.py", ".") == ["a.py NN001", "b.py NN001"]
+    (folder / "c.py").write_text("import torch\nx = (\n")
+    assert codes() == ["c.py NN000"]
+    (folder / "c.py").unlink()
+    (folder / "nnlint.toml").write_text("[per-file-ignores]\n'a.py' = ['NN101']\n")
+    assert codes() == ["b.py NN001"]
+    assert codes("--ignore", "NN101") == []
+    assert codes("--select", "NN001") == []
