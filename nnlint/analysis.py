@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Failure, Finding, Place, Report, Site, Step
+import msgspec
+
+from nnlint.findings import Confidence, Failure, Finding, Fix, Place, Report, Site, Step
 from nnlint.lower import Unparsable, spans
 from nnlint.lower.memory import Memory
 from nnlint.program import File, Program
@@ -17,6 +19,7 @@ from nnlint.rule import Rule
 from nnlint.trace.entries import stories
 
 if TYPE_CHECKING:
+    from nnlint.fix.tree import Tree
     from nnlint.source import Source
 
 
@@ -76,7 +79,7 @@ def analyse(
                 failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), _complaint(rule, error))
                 failures += [] if failure in failures else [failure]
     tick()
-    return Analysis(place(reports.values(), sources, memory.spans), failures)
+    return Analysis(place(reports.values(), sources, program, memory.spans), failures)
 
 
 def _go_on() -> None:
@@ -95,6 +98,11 @@ def keep(reports: dict[tuple[str, Site], tuple[Rule, Report]], rule: Rule, repor
     """One report for each rule and site: certain before suspected, then the shorter trace, then the smaller text."""
     key = (rule.code, report.site)
     known = reports.get(key)
+    if known is not None and known[1].fix != report.fix and known[1].confidence is report.confidence:
+        # What mends one way through the program and not another is no fix.
+        report = msgspec.structs.replace(report, fix=None)
+        known = rule, msgspec.structs.replace(known[1], fix=None)
+        reports[key] = known
     if known is None or _rank(report) < _rank(known[1]):
         reports[key] = (rule, report)
 
@@ -106,18 +114,30 @@ def _rank(report: Report) -> tuple[object, ...]:
 def place(
     reports: Iterable[tuple[Rule, Report]],
     sources: Sequence[Source],
+    program: Program,
     locate: Callable[[str, Collection[int]], dict[int, Span]] = spans,
 ) -> list[Finding]:
-    """Look up the positions of the sites that reports name, one parse for each file concerned."""
+    """Look up the positions of the sites that reports name, and what their fixes come to: one parse for each file concerned."""
     pairs = list(reports)
     wanted: dict[str, set[int]] = {}
+    mended: set[str] = set()
     for _, report in pairs:
         for site in (report.site, *(step.site for step in report.trace)):
             wanted.setdefault(site.source, set()).add(site.at)
+        if report.fix is not None:
+            mended.update(change.site.source for change in report.fix.changes)
     by_key = {source.key: source for source in sources}
+    trees: dict[str, Tree] = {}
     places: dict[Site, Place] = {}
-    for key, ordinals in wanted.items():
-        for at, span in locate(by_key[key].text, ordinals).items():
+    for key in {*wanted, *mended}:
+        if key in mended:
+            from nnlint.fix.tree import Tree
+
+            trees[key] = Tree(by_key[key])
+            found = trees[key].opened.spans(wanted.get(key, ()))
+        else:
+            found = locate(by_key[key].text, wanted[key])
+        for at, span in found.items():
             places[Site(key, at)] = by_key[key].place(span)
     return [
         Finding(
@@ -129,6 +149,16 @@ def place(
             report.help,
             places[report.site],
             tuple(Step(places[step.site], step.message) for step in report.trace),
+            fix=_fix(report, trees, program),
         )
         for rule, report in pairs
     ]
+
+
+def _fix(report: Report, trees: dict[str, Tree], program: Program) -> Fix | None:
+    """What is only suspected is for people to settle."""
+    if report.fix is None or report.confidence is not Confidence.CERTAIN:
+        return None
+    from nnlint.fix.resolve import resolve
+
+    return resolve(report.fix, trees, program)

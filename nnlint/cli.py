@@ -16,10 +16,11 @@ from nnlint.output import FORMATS
 from nnlint.trouble import Trouble
 
 if TYPE_CHECKING:
+    from nnlint.fix.session import Mended
     from nnlint.lint import Result
     from nnlint.settings import Table
 
-RULES, FILES, OUTPUT, RUNTIME, OTHER = "Rule selection", "File selection", "Output", "Runtime mode", "Miscellaneous"
+RULES, FILES, FIXES, OUTPUT, RUNTIME, OTHER = "Rule selection", "File selection", "Fixes", "Output", "Runtime mode", "Miscellaneous"
 THRESHOLDS = ("error", "warning", "note", "never")
 EPILOG = """\
 Exit codes: 0 nothing at or above --fail-on; 1 something; 2 the run is broken: a bad option or configuration, an unknown rule, a file
@@ -45,7 +46,7 @@ class Command(click.Command):
     """A command whose help shows its options by group."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (RULES, FILES, OUTPUT, RUNTIME, OTHER)}
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (RULES, FILES, FIXES, OUTPUT, RUNTIME, OTHER)}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
@@ -85,6 +86,9 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(FILES, "--force-exclude", is_flag=True, help="Apply the excludes to files named on the command line as well.")
 @_option(FILES, "--no-respect-gitignore", is_flag=True, help="Lint files that git ignores.")
 @_option(FILES, "--stdin-filename", metavar="PATH", help="The name of what is read from standard input (with -).")
+@_option(FIXES, "--fix", is_flag=True, help="Mend what can be mended without a doubt, and show what is left.")
+@_option(FIXES, "--unsafe-fixes", is_flag=True, help="Take in fixes that may affect something that worked.")
+@_option(FIXES, "--diff", is_flag=True, help="Show what --fix would change, and change nothing; exit with 1 if there is anything.")
 @_choice(OUTPUT, "--format", "--output-format", "format_", values=FORMATS, default="full", help="How findings are written (default: full).")
 @_option(OUTPUT, "-o", "--output", "--output-file", "output", metavar="FILE", help="Write there instead of standard output.")
 @_option(OUTPUT, "--statistics", is_flag=True, help="Count the findings of each rule instead of showing them.")
@@ -129,7 +133,12 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
         return 0
     from nnlint.stack import deep
 
+    mending = options["fix"] or options["diff"]
+    if options["unsafe_fixes"] and not mending:
+        raise Trouble("`--unsafe-fixes` needs `--fix` or `--diff`")
     if options["runtime"]:
+        if mending:
+            raise Trouble("`--fix` and `--diff` do not go with `--runtime`: what is run is what is linted; fix first, and then run")
         return _confirm(paths, options, tuple(context.obj or ()), colour)
     if options["module"] or options["report"] or options["synthetic_data"]:
         raise Trouble("`-m`, `--report` and `--synthetic-data` need `--runtime`")
@@ -138,7 +147,6 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
 
 def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
     from nnlint.lint import lint_paths, lint_text
-    from nnlint.output import render
     from nnlint.registry import catalogue
     from nnlint.settings import settle
 
@@ -156,8 +164,10 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
 
         _write(render_settings(settings, rules), options["output"], colour)
         return 0
-    if stdin:
-        result = lint_text(sys.stdin.buffer.read(), name, settings, rules)
+    data = sys.stdin.buffer.read() if stdin else None
+    kept = None
+    if data is not None:
+        result = lint_text(data, name, settings, rules)
     else:
         from nnlint import cache
 
@@ -165,16 +175,62 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         result = lint_paths(paths, settings, rules, kept)
         if kept is not None and kept.trouble and not options["quiet"]:
             click.echo(f"nnlint: the cache in {kept.root} cannot be written: {kept.trouble}", err=True)
+    if options["fix"] or options["diff"]:
+        from nnlint.fix.session import Session
+
+        session = Session(result, settings, rules, options["unsafe_fixes"], data, kept)
+        return _mend(session.run(writing=options["fix"] and not options["diff"]), options, data, colour)
     if not result.files and not options["quiet"] and not stdin:
         click.echo("nnlint: no Python files or notebooks here", err=True)
+    return _show(result, options, colour)
+
+
+def _show(result: Result, options: dict[str, Any], colour: bool, *, aside: bool = False) -> int:
+    """Write the findings (with `aside` where messages go) and say what they mean for the exit code."""
+    from nnlint.output import render
+
     if options["statistics"]:
         from nnlint.output import statistics
 
         text = statistics.render(result, options["format_"])
     else:
         text = render(options["format_"], result, quiet=options["quiet"] or not result.files)
-    _write(text, options["output"], colour)
+    if aside and options["output"] is None:
+        click.echo(text if colour else click.unstyle(text), err=True, nl=False, color=True)
+    else:
+        _write(text, options["output"], colour)
     return _exit_code(result, options)
+
+
+def _mend(mended: Mended, options: dict[str, Any], data: bytes | None, colour: bool) -> int:
+    """Write what the fixes have made, or show what they would change."""
+    from nnlint.fix import disk
+    from nnlint.fix.diff import render as render_diff
+    from nnlint.output.fixes import applied, left
+
+    if options["diff"]:
+        _write(render_diff(mended.changes), options["output"], colour)
+        if not options["quiet"]:
+            click.echo(_coloured(applied(mended, tense="would be fixed") + left(mended), colour), err=True, nl=False)
+        return 2 if mended.refused or mended.result.broken else int(bool(mended.changes))
+    for change in mended.changes if data is None else []:
+        assert change.path is not None
+        try:
+            disk.replace(change.path, change.before, change.after)
+        except disk.Refused as reason:
+            mended.refused[change.key] = str(reason)
+    if data is not None:
+        sys.stdout.buffer.write(mended.changes[0].after if mended.changes else data)
+        sys.stdout.buffer.flush()
+    mended.result.fixed = len(mended.fixed)
+    code = _show(mended.result, options, colour, aside=data is not None)
+    if not options["quiet"]:
+        click.echo(_coloured(left(mended), colour), err=True, nl=False)
+    return 2 if mended.refused else code
+
+
+def _coloured(text: str, colour: bool) -> str:
+    return text if colour else click.unstyle(text)
 
 
 def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...], colour: bool) -> int:

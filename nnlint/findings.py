@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 import msgspec
 
 from nnlint.verdict import Verdict
+
+if TYPE_CHECKING:
+    from nnlint.fix.proposal import Proposal
 
 
 class Severity(str, Enum):
@@ -45,7 +48,7 @@ class Remark(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What a rule yields. `message` names the user's own variables, `help` says what to write instead.
 
-    `severity` is given only where it differs from the rule's own.
+    `severity` is given only where it differs from the rule's own; `fix` only where it is certain.
     """
 
     site: Site
@@ -54,6 +57,7 @@ class Report(msgspec.Struct, frozen=True):
     trace: tuple[Remark, ...] = ()
     confidence: Confidence = Confidence.CERTAIN
     severity: Union[Severity, None] = None
+    fix: Union[Proposal, None] = None
 
 
 class Place(msgspec.Struct, frozen=True, order=True):

@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Result:
-    """What a run has found. `hidden` counts the suspected findings that were not asked for; `fail_on` says which ones count."""
+    """What a run has found. `hidden` counts the suspected findings that were not asked for, `fixed` those that are mended by now; `fail_on`
+    says which ones count."""
 
     findings: list[Finding] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     files: int = 0
     hidden: int = 0
     fail_on: Threshold = "warning"
+    fixed: int = 0
 
     @property
     def broken(self) -> bool:
@@ -78,6 +80,11 @@ def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: 
 def lint_part(sources: Sequence[Source], part: Part, settings: Settings, catalogue: Catalogue) -> Result:
     """A part of a project whose sources are read, related and chosen by the caller."""
     return _lint(list(sources), [], settings, catalogue, len(sources), part)
+
+
+def lint_sources(sources: Sequence[Source], settings: Settings, catalogue: Catalogue, files: int, cache: Cache | None = None) -> Result:
+    """What is read already, such as the texts that fixes have made."""
+    return _lint(list(sources), [], settings, catalogue, files, cache=cache)
 
 
 def _lint(

@@ -23,7 +23,7 @@ _TRAINING = re.compile(
 )
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+[.\w]+[ \t]+import\b(?:[ \t]*\([^)]*\)|[^#\n]*)|import[ \t][^#\n]*)", re.MULTILINE)
 _NAME = re.compile(r"\w+")
-_NEWLINE = re.compile(r"\r\n|\r|\n")
+NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
 class Unreadable(Exception):
@@ -89,7 +89,7 @@ class Source:
     @cached_property
     def lines(self) -> list[str]:
         """The rows as the user wrote them."""
-        return _NEWLINE.split(self.text if self.shown is None else self.shown)
+        return NEWLINE.split(self.text if self.shown is None else self.shown)
 
     def place(self, span: Span) -> Place:
         """Where a stretch of `text` lies in the user's file."""
@@ -157,7 +157,7 @@ def load(data: bytes, key: str, path: Path | None = None) -> Source | None:
 
 def decode(data: bytes, key: str, *, declared: bool = True) -> str:
     """The text in the bytes of a file, by its byte order mark or (where `declared` may be) its coding line; UTF-8 without."""
-    encoding = _encoding(data, key) if declared else "utf-8-sig"
+    encoding = encoding_of(data, key) if declared else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -183,7 +183,8 @@ def checked(text: str, key: str) -> str:
     return text
 
 
-def _encoding(data: bytes, key: str) -> str:
+def encoding_of(data: bytes, key: str) -> str:
+    """The name of a file's encoding, by its byte order mark or its coding line."""
     try:
         return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
     except SyntaxError as error:

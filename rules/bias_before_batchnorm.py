@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.findings import Applicability, Finding, Remark, Report, Severity
+from nnlint.fix.proposal import Argument, Proposal
 from nnlint.knowledge.schema import Kind
 from nnlint.rule import Rule
 from nnlint.trace.story import Mode, Normalised, Story
@@ -81,6 +82,7 @@ class BiasBeforeBatchnorm(Rule):
                 + _count(layer),
                 help="pass `bias=False`",
                 trace=(Remark(layer.site, "this layer adds a bias"), Remark(event.site, f"this `{norm}` subtracts it again")),
+                fix=_fix(layer),
             )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
@@ -165,6 +167,18 @@ def _cancels(user: Tensor) -> bool:
         return bool(user.users) and all(_cancels(next_user) for next_user in user.users)
     module = user.module
     return module is not None and module.layer is not None and module.layer.cancels_bias
+
+
+def _fix(layer: Network) -> Proposal | None:
+    """`bias=False` in the call that builds the layer."""
+    assert layer.layer is not None
+    if layer.cls is not None or layer.layer.bias not in layer.layer.op.params:
+        return None
+    change = Argument(layer.site, layer.layer.bias, "False", layer.layer.op.params.index(layer.layer.bias), ("True",))
+    return Proposal("pass `bias=False`", Applicability.UNSAFE, (change,), _CAUTION, unread="bias")
+
+
+_CAUTION = "checkpoints that were saved before hold a bias for which there is no place any more"
 
 
 def _count(layer: Network) -> str:

@@ -218,7 +218,7 @@ def test_version_and_help(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
     headings = [line.removesuffix(":") for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Rule selection", "File selection", "Output", "Runtime mode", "Miscellaneous"]
+    assert headings == ["Rule selection", "File selection", "Fixes", "Output", "Runtime mode", "Miscellaneous"]
     assert run("-h")[1] == out
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from nnlint.lower.depth import measure
 from nnlint.lower.failure import DEEP, Unparsable
 from nnlint.stack import deep
 
 if TYPE_CHECKING:
+    import libcst as cst
+
+    from nnlint.lower.position import Ranges
     from nnlint.records import Module, Span
 
-__all__ = ["Unparsable", "lower", "spans"]
+__all__ = ["Opened", "Unparsable", "lower", "opened", "spans"]
 
 T = TypeVar("T")
 
@@ -34,24 +37,44 @@ def lower(text: str) -> Module:
     return _run(work, nesting.frames)
 
 
+class Opened(NamedTuple):
+    """A text with its tree: the node of each ordinal, and the range of each node."""
+
+    text: str
+    module: cst.Module
+    nodes: dict[int, cst.CSTNode]
+    ranges: Ranges
+
+    def spans(self, wanted: Collection[int]) -> dict[int, Span]:
+        """As `spans`."""
+        from nnlint.lower.position import locate
+
+        return locate(self.text, self.ranges, {at: self.nodes[at] for at in wanted if at in self.nodes})
+
+
+def opened(text: str) -> Opened:
+    """The tree of a text, for those who need more than records. Raises `Unparsable` as `lower`."""
+    nesting = measure(text)
+
+    def work() -> Opened:
+        from nnlint.lower.position import ranges_of
+        from nnlint.lower.tree import Lowering, parse
+
+        module = parse(text)
+        lowering = Lowering(guarded=nesting.guarded, recorded=True)
+        lowering.module(text, module)
+        return Opened(text, module, {at: node for at, node in lowering.nodes.items() if at < lowering.at}, ranges_of(module))
+
+    return _run(work, 60_000)  # the position provider recurses over the whole tree, long string concatenations included
+
+
 def spans(text: str, wanted: Collection[int]) -> dict[int, Span]:
     """Return the spans of the records with the ordinals `wanted`; an ordinal that the text does not have is left out.
 
     Enclosing parentheses and comments are not part of a span. A function, class or parameter is shown by its name, an argument by its
     value, a compound statement, `except` and `case` by the first line of its header up to the colon. Raises `Unparsable` as `lower`.
     """
-    nesting = measure(text)
-
-    def work() -> dict[int, Span]:
-        from nnlint.lower.position import locate
-        from nnlint.lower.tree import Lowering, parse
-
-        module = parse(text)
-        lowering = Lowering(guarded=nesting.guarded, recorded=True)
-        lowering.module(text, module)
-        return locate(text, module, {at: lowering.nodes[at] for at in wanted if 0 <= at < lowering.at})
-
-    return _run(work, 60_000)  # the position provider recurses over the whole tree, long string concatenations included
+    return opened(text).spans(wanted)
 
 
 def _run(work: Callable[[], T], frames: int) -> T:

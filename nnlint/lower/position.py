@@ -43,9 +43,17 @@ _LAST: dict[type, Callable[..., Union[cst.CSTNode, None]]] = {
 }
 
 
-def locate(text: str, module: cst.Module, nodes: Mapping[int, cst.CSTNode]) -> dict[int, Span]:
+Ranges = Mapping[cst.CSTNode, CodeRange]
+
+
+def ranges_of(module: cst.Module) -> Ranges:
+    """The range of each node: rows from 1, columns from 0."""
+    found: Ranges = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
+    return found
+
+
+def locate(text: str, ranges: Ranges, nodes: Mapping[int, cst.CSTNode]) -> dict[int, Span]:
     """The span of each node, by its ordinal."""
-    ranges = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
     rows = _NEWLINE.split(text)
     found: dict[int, Span] = {}
     for at, node in nodes.items():

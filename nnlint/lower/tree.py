@@ -73,9 +73,9 @@ class Lowering:
         try:
             body = block(self, module)
         except TooDeep as error:
-            from nnlint.lower.position import locate
+            from nnlint.lower.position import locate, ranges_of
 
-            place = locate(text, module, {0: error.node})[0]
+            place = locate(text, ranges_of(module), {0: error.node})[0]
             raise Unparsable(place.row, place.column, DEEP) from None
         except Unsound:
             raise explain(text, "") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from nnlint.findings import Finding, Place
+from nnlint.findings import Applicability, Finding, Place
 from nnlint.lint import Result
 from nnlint.output.line import COLOURS, header, location, plain, ruling
 from nnlint.pages import url
@@ -52,9 +52,17 @@ def _finding(finding: Finding, sources: dict[str, Source]) -> Iterator[str]:
         yield f"{_gutter(gutter, '', '=')} {click.style(word, bold=True)}: {text}"
     page = url(finding.name, finding.code)
     more = click.style(page, underline=True) if page else f"nnlint --explain {finding.code}"
-    for word, text in (("help", plain(finding.help)), ("more", more)):
+    for word, text in (("help", plain(finding.help)), ("fix", _fix(finding)), ("more", more)):
         if text:
             yield f"{_gutter(gutter, '', '=')} {click.style(word, bold=True)}: {text}"
+
+
+def _fix(finding: Finding) -> str:
+    """What the tool could do itself, and what is to be said against it."""
+    fix = finding.fix
+    if fix is None:
+        return ""
+    return plain(fix.message + (f" (unsafe: {fix.caution})" if fix.applicability is Applicability.UNSAFE else ""))
 
 
 def _marks(finding: Finding) -> list[_Mark]:

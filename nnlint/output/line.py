@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from nnlint.findings import Confidence, Finding, Place, Severity
+from nnlint.findings import Applicability, Confidence, Finding, Place, Severity
 from nnlint.lint import Result
 from nnlint.verdict import Ruling, Verdict
 
@@ -31,7 +31,8 @@ def header(finding: Finding) -> str:
     colour = COLOURS[finding.severity]
     return (
         f"{click.style(path, bold=True)}:{rest} {click.style(finding.code, fg=colour, bold=True)} "
-        f"{click.style(f'[{finding.severity.value}{doubt}]', fg=colour)} {plain(finding.message)}"
+        f"{click.style(f'[{finding.severity.value}{doubt}]', fg=colour)} "
+        f"{'' if finding.fix is None else click.style('[*]', fg='cyan') + ' '}{plain(finding.message)}"
     )
 
 
@@ -64,9 +65,23 @@ def summary(result: Result) -> str:
     counts = Counter(finding.severity for finding in result.findings)
     parts = [click.style(_count(counts[severity], severity.value), fg=COLOURS[severity]) for severity in Severity if counts[severity]]
     text = f"Found {', '.join(parts)}." if parts else f"No findings in {_count(result.files, 'file')}."
+    if result.fixed:
+        text = f"Fixed {_count(result.fixed, 'finding')}; {', '.join(parts) or 'nothing'} left."
     if result.hidden:
         text += f" {_count(result.hidden, 'suspected finding')} not shown; see {'it' if result.hidden == 1 else 'them'} with --suspected."
-    return text + "\n"
+    return text + "\n" + _fixable(result)
+
+
+def _fixable(result: Result) -> str:
+    """How many findings can be mended by the tool itself, where there are any."""
+    safe, unsafe = (
+        sum(finding.fix is not None and finding.fix.applicability is kind for finding in result.findings)
+        for kind in (Applicability.SAFE, Applicability.UNSAFE)
+    )
+    parts = [f"{safe} fixable with --fix"] if safe else []
+    if unsafe:
+        parts.append(f"{unsafe}{' more' if safe else ' fixable'} with --fix --unsafe-fixes")
+    return f"{click.style('[*]', fg='cyan')} {', '.join(parts)}\n" if parts else ""
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,0 +1,84 @@
+"""What a rule proposes to change, in terms of sites; `nnlint.fix.resolve` makes edits of it, or nothing where the text forbids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union
+
+import msgspec
+
+if TYPE_CHECKING:
+    from nnlint.findings import Applicability, Site
+
+
+class Insert(msgspec.Struct, frozen=True):
+    """A statement `owner.method()` before (or after) the one in which `site` stands; `owner` is an expression of the program.
+
+    With `lifted`, before or after the outermost loops and `with` blocks around it that hold none of `apart`.
+    """
+
+    site: Site
+    owner: Site
+    method: str
+    after: bool = False
+    lifted: bool = False
+    apart: tuple[Site, ...] = ()
+
+
+class Move(msgspec.Struct, frozen=True):
+    """The statement in which `site` stands goes behind (or before) the one in which `beside` stands."""
+
+    site: Site
+    beside: Site
+    after: bool = True
+
+
+class Argument(msgspec.Struct, frozen=True):
+    """The argument `name` of a call becomes `value`, by keyword; one that is given already must be one of `instead`. `index` is its
+    place among the positional ones."""
+
+    site: Site
+    name: str
+    value: str
+    index: int
+    instead: tuple[str, ...] = ()
+
+
+class Unwrap(msgspec.Struct, frozen=True):
+    """A call of one tensor becomes that tensor: `softmax(x, 1)` and `x.softmax(1)` become `x`."""
+
+    site: Site
+    method: bool = False
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """What stands here goes: an item of a call or a list, or the whole statement that does nothing but add it."""
+
+    site: Site
+
+
+class Rename(msgspec.Struct, frozen=True):
+    """What a call calls gets another name in the same module: `F.softmax(x)` becomes `F.log_softmax(x)`."""
+
+    site: Site
+    old: str
+    new: str
+
+
+class Rewrite(msgspec.Struct, frozen=True):
+    """An expression gets another text."""
+
+    site: Site
+    text: str
+
+
+Change = Union[Insert, Move, Argument, Unwrap, Drop, Rename, Rewrite]
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """Changes that belong together. `unread` is an attribute that the program must not read (other than to ask whether it is there)."""
+
+    message: str
+    applicability: Applicability
+    changes: tuple[Change, ...]
+    caution: str = ""
+    unread: str = ""
