@@ -125,7 +125,7 @@ def place(
         for site in (report.site, *(step.site for step in report.trace)):
             wanted.setdefault(site.source, set()).add(site.at)
         if report.fix is not None:
-            mended.update(change.site.source for change in report.fix.changes)
+            mended.update(change.site.source for way in report.fix.ways for change in way.changes)
     by_key = {source.key: source for source in sources}
     trees: dict[str, Tree] = {}
     places: dict[Site, Place] = {}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Applicability, Finding, Remark, Report, Severity
-from nnlint.fix.proposal import Argument, Proposal
+from nnlint.fix.proposal import Argument, Proposal, Way
 from nnlint.knowledge.schema import Kind
 from nnlint.rule import Rule
 from nnlint.trace.story import Mode, Normalised, Story
@@ -175,7 +175,7 @@ def _fix(layer: Network) -> Proposal | None:
     if layer.cls is not None or layer.layer.bias not in layer.layer.op.params:
         return None
     change = Argument(layer.site, layer.layer.bias, "False", layer.layer.op.params.index(layer.layer.bias), ("True",))
-    return Proposal("pass `bias=False`", Applicability.UNSAFE, (change,), _CAUTION, unread="bias")
+    return Proposal(Applicability.UNSAFE, (Way("pass `bias=False`", (change,)),), _CAUTION, unread="bias")
 
 
 _CAUTION = "checkpoints that were saved before hold a bias for which there is no place any more"

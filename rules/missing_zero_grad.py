@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.fix.zeroing import zeroed
 from nnlint.rule import Rule
 from nnlint.trace.steps import Leak, gradients
 from nnlint.trace.story import Story
@@ -76,6 +77,7 @@ class MissingZeroGrad(Rule):
                 message=f"gradients of one step of `{name}` leak into the next: {_lack(leak)}",
                 help=f"call `{name}.zero_grad()` once for every step, for instance right before this `backward`",
                 trace=_way(leak),
+                fix=zeroed(story, leak),
             )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

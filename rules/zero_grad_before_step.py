@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.fix.zeroing import moved
 from nnlint.rule import Rule
 from nnlint.trace.steps import gradients
 from nnlint.trace.story import Story
@@ -83,6 +84,7 @@ class ZeroGradBeforeStep(Rule):
                     Remark(waste.zero, "thrown away here"),
                     Remark(waste.step, "the step finds only the last of them" if waste.partial else "the step finds nothing"),
                 ),
+                fix=moved(story, waste),
             )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

@@ -74,11 +74,18 @@ class Rewrite(msgspec.Struct, frozen=True):
 Change = Union[Insert, Move, Argument, Unwrap, Drop, Rename, Rewrite]
 
 
-class Proposal(msgspec.Struct, frozen=True):
-    """Changes that belong together. `unread` is an attribute that the program must not read (other than to ask whether it is there)."""
+class Way(msgspec.Struct, frozen=True):
+    """Changes that belong together. In the message `{}` stands for the statements that are put in or moved."""
 
     message: str
-    applicability: Applicability
     changes: tuple[Change, ...]
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """What would mend a finding: the first of several ways that the text allows. `unread` is an attribute that the program must not read
+    (other than to ask whether it is there)."""
+
+    applicability: Applicability
+    ways: tuple[Way, ...]
     caution: str = ""
     unread: str = ""

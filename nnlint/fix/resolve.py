@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 from nnlint.findings import Edit, Fix
 from nnlint.fix import argument, insertion, proposal, removal, wording
-from nnlint.fix.proposal import Proposal
+from nnlint.fix.proposal import Change, Proposal
 from nnlint.fix.reads import reads
 from nnlint.fix.tree import Patch, Tree
 from nnlint.program import Program
@@ -27,8 +27,17 @@ def resolve(proposed: Proposal, trees: Mapping[str, Tree], program: Program) -> 
     """The fix that a proposal comes to."""
     if proposed.unread and any(reads(file.module, proposed.unread) for file in program.files.values()):
         return None
+    for way in proposed.ways:
+        edits = _edits(way.changes, trees)
+        if edits is not None:
+            message = way.message.format(" and ".join(f"`{text}`" for text in _statements(way.changes, trees)))
+            return Fix(message, proposed.applicability, edits, proposed.caution)
+    return None
+
+
+def _edits(changes: Sequence[Change], trees: Mapping[str, Tree]) -> Union[tuple[Edit, ...], None]:
     edits: list[Edit] = []
-    for change in proposed.changes:
+    for change in changes:
         tree = trees[change.site.source]
         patches = _MAKERS[type(change)](tree, change)
         if patches is None or not all(tree.patchable(patch) for patch in patches):
@@ -37,5 +46,18 @@ def resolve(proposed: Proposal, trees: Mapping[str, Tree], program: Program) -> 
             edit = Edit(tree.source.place(tree.span(patch)), patch.content)
             if edit not in edits:
                 edits.append(edit)
-    edits.sort(key=lambda edit: edit.place)
-    return Fix(proposed.message, proposed.applicability, tuple(edits), proposed.caution)
+    return tuple(sorted(edits, key=lambda edit: edit.place))
+
+
+def _statements(changes: Sequence[Change], trees: Mapping[str, Tree]) -> list[str]:
+    """The statements that are put in or moved, each once."""
+    found: dict[str, None] = {}
+    for change in changes:
+        tree = trees[change.site.source]
+        if isinstance(change, proposal.Insert):
+            owner = tree.node(change.owner.at)
+            found.update({f"{tree.code(owner)}.{change.method}()": None} if owner is not None else {})
+        elif isinstance(change, proposal.Move):
+            node = tree.node(change.site.at)
+            found.update({tree.code(node): None} if node is not None else {})
+    return list(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
 from typing import Any, Union
 
@@ -31,6 +31,7 @@ from nnlint.trace.values import (
     ModuleVal,
     Network,
     Obj,
+    Optimizer,
     Params,
     Partial,
     SizeVal,
@@ -96,6 +97,7 @@ def _call(m: Machine, node: r.Call, frame: Frame) -> Value:
         return calls.super_of(m, node, frame)
     func = evaluate(m, node.func, frame)
     args = arguments(m, node.args, frame)
+    _spell(m, node, func, args, site)
     if type(func) is not Choice:
         return _called(m, func, args, site, node)
     if isinstance(func, Choice) and any(isinstance(part, Network) and part.loss is None for _, part in func.alternatives):
@@ -106,6 +108,32 @@ def _call(m: Machine, node: r.Call, frame: Frame) -> Value:
 def _called(m: Machine, func: Value, args: Args, site: Site, node: r.Call) -> Value:
     m.call = node
     return calls.call(m, func, args, site)
+
+
+def _spell(m: Machine, node: r.Call, func: Value, args: Args, site: Site) -> None:
+    """Note which expressions of a call stand for networks and optimizers: what is called, its receiver, the arguments."""
+    _named(m, func, node.func.at, site)
+    if isinstance(node.func, r.Attr):
+        for part in _parts(func):
+            if isinstance(part, Bound):
+                _named(m, part.receiver, node.func.value.at, site)
+    if args.rest is None and not any(arg.star for arg in node.args):
+        placed = [arg for arg in node.args if arg.keyword is None]
+        for arg, value in zip(placed, args.positional):
+            _named(m, value, arg.value.at, site)
+        for arg in node.args:
+            if arg.keyword is not None:
+                _named(m, args.keywords[arg.keyword], arg.value.at, site)
+
+
+def _parts(value: Value) -> Iterable[Value]:
+    return [part for _, part in value.alternatives] if isinstance(value, Choice) else (value,)
+
+
+def _named(m: Machine, value: Value, at: int, site: Site) -> None:
+    for part in _parts(value):
+        if isinstance(part, (Network, Optimizer)):
+            m.story.spelled.setdefault((site, part.id), Site(site.source, at))
 
 
 def _one_of_networks(m: Machine, func: Value, args: Args, site: Site) -> Value:
