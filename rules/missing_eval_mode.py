@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.fix.switching import evaluated
 from nnlint.rule import Rule
 from nnlint.trace.modes import modes
 from nnlint.trace.story import Story
@@ -89,6 +90,7 @@ class MissingEvalMode(Rule):
                 message=f"`{name}` is evaluated in train mode: its `{kind}` is active",
                 help=f"call `{name}.eval()` before the evaluation and `{name}.train()` before training goes on",
                 trace=tuple(steps),
+                fix=evaluated(story, found),
             )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

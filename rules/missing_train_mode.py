@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity, Step
+from nnlint.fix.switching import trained
 from nnlint.rule import Rule
 from nnlint.trace.modes import modes
 from nnlint.trace.story import Story
@@ -86,6 +87,7 @@ class MissingTrainMode(Rule):
                 message=f"training of `{name}` goes on in eval mode after this `eval()`: its `{kind}` no longer trains as it should",
                 help=f"call `{name}.train()` after the evaluation, or at the start of every epoch",
                 trace=(Remark(found.switch, "switched to eval mode here"), Remark(found.forward.site, "trained here, still in eval mode")),
+                fix=trained(story, found),
             )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Union
 
 from nnlint.findings import Site
@@ -42,6 +41,11 @@ class Evaluation(NamedTuple):
     forward: Forward
     layer: Network
     switch: Union[Site, None]
+
+    @property
+    def place(self) -> object:
+        """The loop or function that evaluates: one cause, however many networks it asks."""
+        return self.forward.calls, self.forward.loop.site if self.forward.loop is not None else None
 
 
 class Training(NamedTuple):
@@ -197,9 +201,19 @@ class Reach:
         return list(alike.values())
 
 
-@once
 def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
-    """Evaluations in train mode and trainings in eval mode, of networks that were trained before or loaded."""
+    """Evaluations in train mode, one a place, and trainings in eval mode, of networks that were trained before or loaded."""
+    evaluations, trainings = _all(story)
+    return list({one.place: one for one in reversed(evaluations)}.values())[::-1], trainings
+
+
+def all_evaluations(story: Story) -> list[Evaluation]:
+    """All evaluations in train mode, in the order of the story."""
+    return _all(story)[0]
+
+
+@once
+def _all(story: Story) -> tuple[list[Evaluation], list[Training]]:
     reach = Reach(story)
     evaluations: dict[Forward, Evaluation] = {}
     trainings: dict[tuple[Forward, Site], Training] = {}
@@ -220,15 +234,5 @@ def modes(story: Story) -> tuple[list[Evaluation], list[Training]]:
         for forward, site in automaton.trainings.items():
             if isinstance(forward.network, Network):
                 trainings.setdefault((forward, site), Training(forward.network, forward, layer, site))
-    return list(_one_a_place(evaluations.values(), reach)), list(trainings.values())
-
-
-def _one_a_place(found: Iterable[Evaluation], reach: Reach) -> Iterator[Evaluation]:
-    """One evaluation loop or function has one cause, however many networks it asks: the first is told."""
     order = {forward: index for index, forward in enumerate(reach.forwards)}
-    done: set[object] = set()
-    for one in sorted(found, key=lambda one: order[one.forward]):
-        place = (one.forward.calls, one.forward.loop.site if one.forward.loop is not None else None)
-        if place not in done:
-            done.add(place)
-            yield one
+    return sorted(evaluations.values(), key=lambda one: order[one.forward]), list(trainings.values())
