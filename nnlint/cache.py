@@ -144,7 +144,7 @@ def digest(*parts: Union[str, bytes]) -> str:
 
 def at(settings: Settings, catalogue: Catalogue, folder: Union[str, None] = None) -> Folder:
     """The cache of a project: where the user wants it, or beside the configuration file, or at the root of the repository."""
-    wanted = folder or os.environ.get(VARIABLE)
+    wanted = folder or os.environ.get(VARIABLE) or settings.cache_dir
     return Folder(Path(os.path.abspath(wanted)) if wanted else _root(settings) / FOLDER, identity(catalogue))
 
 

@@ -89,7 +89,7 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(FIXES, "--fix", is_flag=True, help="Mend what can be mended without a doubt, and show what is left.")
 @_option(FIXES, "--unsafe-fixes", is_flag=True, help="Take in fixes that may affect something that worked.")
 @_option(FIXES, "--diff", is_flag=True, help="Show what --fix would change, and change nothing; exit with 1 if there is anything.")
-@_choice(OUTPUT, "--format", "--output-format", "format_", values=FORMATS, default="full", help="How findings are written (default: full).")
+@_choice(OUTPUT, "--format", "--output-format", "format_", values=FORMATS, help="How findings are written (default: full).")
 @_option(OUTPUT, "-o", "--output", "--output-file", "output", metavar="FILE", help="Write there instead of standard output.")
 @_option(OUTPUT, "--statistics", is_flag=True, help="Count the findings of each rule instead of showing them.")
 @_option(OUTPUT, "-q", "--quiet", is_flag=True, help="Show findings, but nothing else.")
@@ -98,9 +98,9 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(OUTPUT, "-e", "--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
 @_option(RUNTIME, "--runtime", is_flag=True, help="Run the script under a probe and settle each finding; its arguments follow after --.")
 @_option(RUNTIME, "-m", "--module", metavar="MODULE", help="Run a module instead of a script.")
-@_option(RUNTIME, "--device", metavar="DEVICE", default="auto", help="cpu, cuda, cuda:N, mps: what the script leaves to choice.")
-@_option(RUNTIME, "--steps", type=click.IntRange(1), default=20, metavar="N", help="Optimizer steps to watch (default: 20).")
-@_option(RUNTIME, "--timeout", type=click.FloatRange(1), default=300.0, metavar="S", help="Seconds after which it ends (default: 300).")
+@_option(RUNTIME, "--device", metavar="DEVICE", help="cpu, cuda, cuda:N, mps: what the script leaves to choice.")
+@_option(RUNTIME, "--steps", type=click.IntRange(1), metavar="N", help="Optimizer steps to watch (default: 20).")
+@_option(RUNTIME, "--timeout", type=click.FloatRange(1), metavar="S", help="Seconds after which it ends (default: 300).")
 @_option(RUNTIME, "--nproc-per-node", type=click.IntRange(1), default=1, metavar="N", help="Run N ranks with torchrun.")
 @_option(
     RUNTIME,
@@ -129,7 +129,7 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
         _write(_explanation(options["explain"]), options["output"], colour)
         return 0
     if options["list_rules"]:
-        _write(_rules(options["format_"]), options["output"], colour)
+        _write(_rules(options["format_"] or "full"), options["output"], colour)
         return 0
     from nnlint.stack import deep
 
@@ -139,7 +139,7 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
     if options["runtime"]:
         if mending:
             raise Trouble("`--fix` and `--diff` do not go with `--runtime`: what is run is what is linted; fix first, and then run")
-        return _confirm(paths, options, tuple(context.obj or ()), colour)
+        return _confirm(paths, options, context.obj, colour)
     if options["module"] or options["report"] or options["synthetic_data"]:
         raise Trouble("`-m`, `--report` and `--synthetic-data` need `--runtime`")
     return deep(lambda: _lint(paths or (".",), options, colour))
@@ -159,10 +159,11 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         raise Trouble("`--stdin-filename` needs `-` as the path")
     places = [name or "."] if stdin else paths
     settings = settle(places, _flags(options), force_exclude=options["force_exclude"], gitignore=not options["no_respect_gitignore"])
+    options = {**options, "format_": settings.output_format}
     if options["show_settings"]:
         from nnlint.output.settings import render as render_settings
 
-        _write(render_settings(settings, rules), options["output"], colour)
+        _write(render_settings(settings, rules, places), options["output"], colour)
         return 0
     data = sys.stdin.buffer.read() if stdin else None
     kept = None
@@ -233,7 +234,7 @@ def _coloured(text: str, colour: bool) -> str:
     return text if colour else click.unstyle(text)
 
 
-def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...], colour: bool) -> int:
+def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] | None, colour: bool) -> int:
     """Lint, run the script, and settle each finding."""
     from nnlint.confirm.project import find
     from nnlint.confirm.session import Options, confirm
@@ -248,19 +249,22 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: tuple[str, ...
         raise Trouble("`--runtime` runs one script (or one module with `-m`); what it is to be given follows after `--`")
     script = find(options["module"] or paths[0], as_module=bool(options["module"]))
     rules = catalogue()
-    settings = settle([str(script.path)], _flags(options), force_exclude=False, gitignore=not options["no_respect_gitignore"])
+    flags = _flags(options, args)
+    settings = settle([str(script.path)], flags, force_exclude=False, gitignore=not options["no_respect_gitignore"])
+    options = {**options, "format_": settings.output_format}
+    running = settings.runtime
     wishes = Options(
-        args=args,
-        steps=options["steps"],
-        timeout=options["timeout"],
-        device=options["device"],
+        args=running.args,
+        steps=running.steps,
+        timeout=running.timeout,
+        device=running.device,
         ranks=options["nproc_per_node"],
         show_output=options["show_output"],
         synthetic=_sample(options["synthetic_data"]),
     )
-    live = Live(options["steps"], quiet=options["quiet"])
+    live = Live(running.steps, quiet=options["quiet"])
     if not options["quiet"]:
-        click.echo(f"nnlint: running {' '.join([script.module or script.path.name, *args])} in a child process", err=True)
+        click.echo(f"nnlint: running {' '.join([script.module or script.path.name, *running.args])} in a child process", err=True)
     try:
         done = confirm(script, wishes, settings, rules, tell=live.heard, settled=live.settled)
     finally:
@@ -294,9 +298,12 @@ def _exit_code(result: Result, options: dict[str, Any]) -> int:
     return int(not options["exit_zero"] and any(map(result.counts, result.findings)))
 
 
-def _flags(options: dict[str, Any]) -> Table:
-    from nnlint.settings import Table
+def _flags(options: dict[str, Any], args: Sequence[str] | None = None) -> Table:
+    from nnlint.settings import RuntimeTable, Table
 
+    running = RuntimeTable(
+        steps=options["steps"], timeout=options["timeout"], device=options["device"], args=None if args is None else tuple(args)
+    )
     return Table(
         select=options["select"] or None,
         extend_select=options["extend_select"],
@@ -305,6 +312,9 @@ def _flags(options: dict[str, Any]) -> Table:
         extend_exclude=options["extend_exclude"],
         fail_on=options["fail_on"],
         suspected=options["suspected"],
+        output_format=options["format_"],
+        cache_dir=options["cache_dir"],
+        runtime=running,
     )
 
 
@@ -356,10 +366,10 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(_run(args))
 
 
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words for nnlint, and those for the script that it is to run."""
+def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """The words for nnlint, and those for the script that it is to run, if there is a place for them."""
     if "--" not in words or "--runtime" not in words[: words.index("--")]:
-        return words, []
+        return words, None
     at = words.index("--")
     return words[:at], words[at + 1 :]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,7 +38,12 @@ class Patterns:
     def _spec(self) -> GitIgnoreSpec:
         from pathspec import GitIgnoreSpec
 
-        return GitIgnoreSpec.from_lines(self.lines)
+        return GitIgnoreSpec.from_lines(line for line in self.lines if line not in self.broken)
+
+    @cached_property
+    def broken(self) -> tuple[str, ...]:
+        """The lines that are no patterns; git passes over them."""
+        return tuple(line for line in self.lines if not _is_pattern(line))
 
     def verdict(self, path: str, base: str = "") -> bool | None:
         """Whether the last pattern that speaks of `path` (absolute; folders end in a slash) takes it in; None where no pattern does.
@@ -51,6 +57,16 @@ class Patterns:
             return None
         relative = path[len(root) :].lstrip("/")
         return self._spec.check_file(relative).include if relative else None
+
+
+def _is_pattern(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

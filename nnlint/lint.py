@@ -15,7 +15,7 @@ from nnlint.findings import Confidence, Failure, Finding, Severity
 from nnlint.notices import InvalidSyntax, UnusedSuppression
 from nnlint.recall import Outcome
 from nnlint.registry import Catalogue
-from nnlint.selection import expand, select
+from nnlint.selection import expand, ignored, select
 from nnlint.settings import Settings, Threshold
 from nnlint.source import Source, Unreadable, load, read, relate
 from nnlint.suppression import suppress
@@ -100,6 +100,9 @@ def _lint(
     """Files that were `named` are seen without those that use them, whose findings may stand in them."""
     from nnlint.lower.memory import Memory
 
+    for _, layer in settings.per_file_ignores:
+        for word in layer.ignore:
+            expand(catalogue, word, layer.origin)  # a mistake is told before a file comes that it speaks of
     codes = select(catalogue, settings.layers)
     memory = Memory(cache) if part is None else part.memory
     sources, broken_cells = _mended(relate(sources) if part is None else sources, memory)
@@ -169,9 +172,7 @@ def _entry(failure: Failure) -> Finding:
 
 def _ignored(name: str, settings: Settings, catalogue: Catalogue) -> frozenset[str]:
     """The codes that the configuration switches off for a file."""
-    path = os.path.abspath(name).replace(os.sep, "/")
-    words = [(word, layer.origin) for patterns, layer in settings.per_file_ignores if patterns.verdict(path) for word in layer.ignore]
-    return frozenset(code for word, origin in words for code in expand(catalogue, word, origin))
+    return frozenset(ignored(catalogue, settings.per_file_ignores, os.path.abspath(name).replace(os.sep, "/")))
 
 
 def _mended(sources: Iterable[Source], memory: Memory) -> tuple[list[Source], list[Failure]]:

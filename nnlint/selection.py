@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from nnlint.files import Patterns
 from nnlint.notices import InvalidSyntax
 from nnlint.registry import Catalogue
 from nnlint.rule import Group, Rule
@@ -49,6 +50,18 @@ def decide(catalogue: Catalogue, layers: Sequence[Layer]) -> dict[str, Decision]
             decision = Decision(runs, f"`{word}` {'selected' if runs else 'ignored'} by {layer.origin}")
             decisions.update(dict.fromkeys(expand(catalogue, word, layer.origin), decision))
     return {**decisions, InvalidSyntax.code: Decision(True, "always")}
+
+
+def ignored(catalogue: Catalogue, per_file: Iterable[tuple[Patterns, Layer]], path: str) -> dict[str, Decision]:
+    """What the configuration switches off for a file (an absolute path), by code."""
+    decisions: dict[str, Decision] = {}
+    for patterns, layer in per_file:
+        if patterns.verdict(path):
+            for word in layer.ignore:
+                decision = Decision(False, f"`{word}` ignored in `{patterns.lines[0]}` by {layer.origin}")
+                decisions.update(dict.fromkeys(expand(catalogue, word, layer.origin), decision))
+    decisions.pop(InvalidSyntax.code, None)
+    return decisions
 
 
 def select(catalogue: Catalogue, layers: Sequence[Layer]) -> frozenset[str]:

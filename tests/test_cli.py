@@ -192,16 +192,24 @@ def test_explain_and_list(run: Run, folder: Path) -> None:
 
 
 def test_show_settings(run: Run, folder: Path) -> None:
-    (folder / "nnlint.toml").write_text("select = ['NN2']\nfail-on = 'note'\n[per-file-ignores]\n'old/*' = ['NN201']\n")
-    code, out, _ = run("--show-settings", "--ignore", "NN205", "--exclude", "x")
+    (folder / "nnlint.toml").write_text(
+        "select = ['NN2']\nfail-on = 'note'\n[per-file-ignores]\n'old/*' = ['NN201']\n[runtime]\nsteps = 7\ntimeout = 5\n"
+    )
+    code, out, _ = run("--show-settings", "--ignore", "NN205", "--exclude", "x", "--timeout", "60")
     assert code == 0
     assert out.splitlines() == [
         "configuration: nnlint.toml",
-        "fail-on: note",
+        "fail-on: note (nnlint.toml)",
         "suspected: no",
         "src: none",
+        "baseline: none",
+        "output-format: full",
+        "runtime.steps: 7 (nnlint.toml)",
+        "runtime.timeout: 60 (the command line)",
+        "runtime.device: auto",
+        "runtime.args: none",
         "exclude: x",
-        "per-file-ignores: old/*: NN201",
+        "per-file-ignores: old/*: NN201 (nnlint.toml)",
         "rules:",
         "  NN000 on  invalid-syntax: always",
         "  NN001 off unused-suppression: not selected by nnlint.toml",
@@ -211,6 +219,12 @@ def test_show_settings(run: Run, folder: Path) -> None:
         "  NN205 off scheduler-before-optimizer: `NN205` ignored by the command line",
         "  NN501 off bias-before-batchnorm: not selected by nnlint.toml",
     ]
+    (folder / "old").mkdir()
+    for name in ("old/a.py", "x/new.py"):
+        lines = run("--show-settings", "--exclude", "x", name)[1].splitlines()
+        assert lines[-8] == f"rules for {name}:"
+        assert ("  NN201 off missing-zero-grad: `NN201` ignored in `old/*` by nnlint.toml" in lines) is (name == "old/a.py")
+        assert (f"{name} is excluded: it is linted only where it is named without --force-exclude" in lines) is (name == "x/new.py")
 
 
 def test_version_and_help(run: Run) -> None:

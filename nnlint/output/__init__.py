@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 if TYPE_CHECKING:
     from nnlint.lint import Result
 
-FORMATS = ("full", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit")
+Format = Literal["full", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit"]
+FORMATS: tuple[str, ...] = get_args(Format)
 FOR_PEOPLE = ("full", "concise")
 
 
