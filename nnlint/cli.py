@@ -366,6 +366,22 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(_run(args))
 
 
+def _serve(words: Sequence[str]) -> int:
+    """The language server. Its name is a word rather than an option because that is what editors are set up for."""
+    if words and words[0] in ("-h", "--help"):
+        click.echo("Usage: nnlint server [--stdio]\n\n  Talk to an editor over standard input and output (language server protocol).")
+        return 0
+    if any(word != "--stdio" for word in words):
+        raise Trouble("`nnlint server` is the language server, and takes no more than `--stdio`; to lint a folder of this name: `./server`")
+    try:
+        from nnlint.editor.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("attrs", "cattrs", "lsprotocol", "pygls"):
+            raise
+        raise Trouble("the language server needs more packages: `pip install \"nnlint[lsp]\"`") from None
+    return serve()
+
+
 def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
     """The words for nnlint, and those for the script that it is to run, if there is a place for them."""
     if "--" not in words or "--runtime" not in words[: words.index("--")]:
@@ -378,9 +394,10 @@ def _run(args: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # file names and source texts hold what not every terminal can show
     words, script = _split(sys.argv[1:] if args is None else list(args))
+    server = words[:1] == ["server"]
     words = ["--synthetic-data=auto" if word == "--synthetic-data" else word for word in words]
     try:
-        code = command.main(words, prog_name="nnlint", standalone_mode=False, obj=script)
+        code = _serve(words[1:]) if server else command.main(words, prog_name="nnlint", standalone_mode=False, obj=script)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:

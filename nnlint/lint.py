@@ -77,9 +77,9 @@ def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: 
     )
 
 
-def lint_part(sources: Sequence[Source], part: Part, settings: Settings, catalogue: Catalogue) -> Result:
-    """A part of a project whose sources are read, related and chosen by the caller."""
-    return _lint(list(sources), [], settings, catalogue, len(sources), part)
+def lint_part(sources: Sequence[Source], failures: Sequence[Failure], part: Part, settings: Settings, catalogue: Catalogue) -> Result:
+    """A part of a project whose sources are read, related and chosen by the caller; `failures` says what could not be read."""
+    return _lint(list(sources), list(failures), settings, catalogue, len(sources), part)
 
 
 def lint_sources(sources: Sequence[Source], settings: Settings, catalogue: Catalogue, files: int, cache: Cache | None = None) -> Result:

@@ -46,7 +46,7 @@ class _Text:
 
 
 @dataclass
-class _Comment:
+class Comment:
     """One suppression: for the rows from `first` to `last` (all rows where `first` is 0), of these words (of everything where empty)."""
 
     text: _Text
@@ -76,7 +76,7 @@ def suppress(source: Source, findings: Sequence[Finding], active: frozenset[str]
     """
     if not _MARKER.search(source.text):
         return list(findings)
-    comments = list(_comments(source.text))
+    comments = list(comments_in(source.text))
     left = [finding for finding in findings if finding.code == InvalidSyntax.code or not _suppressed(source, finding, comments, catalogue)]
     if UnusedSuppression.code not in active:
         return left
@@ -84,7 +84,7 @@ def suppress(source: Source, findings: Sequence[Finding], active: frozenset[str]
     return left + [finding for finding in unused if not _suppressed(source, finding, comments, catalogue, explicit=True)]
 
 
-def _suppressed(source: Source, finding: Finding, comments: Iterable[_Comment], catalogue: Catalogue, *, explicit: bool = False) -> bool:
+def _suppressed(source: Source, finding: Finding, comments: Iterable[Comment], catalogue: Catalogue, *, explicit: bool = False) -> bool:
     row = source.row(finding.place)
     suppressed = False
     for comment in comments:
@@ -95,7 +95,7 @@ def _suppressed(source: Source, finding: Finding, comments: Iterable[_Comment], 
     return suppressed
 
 
-def _unused(source: Source, comments: Iterable[_Comment], active: frozenset[str], catalogue: Catalogue) -> Iterator[Finding]:
+def _unused(source: Source, comments: Iterable[Comment], active: frozenset[str], catalogue: Catalogue) -> Iterator[Finding]:
     everything = all(rule.code in active for rule in catalogue.rules if rule.group is Group.DEFAULT)
     for comment in comments:
         if not comment.words:
@@ -119,14 +119,14 @@ def _about_comments(word: str) -> bool:
     return word.upper() == UnusedSuppression.code or word == UnusedSuppression.name()
 
 
-def _finding(source: Source, comment: _Comment, message: str, fix: Fix | None = None) -> Finding:
+def _finding(source: Source, comment: Comment, message: str, fix: Fix | None = None) -> Finding:
     rule = UnusedSuppression
     help = "remove it, or the part of it that is not needed"
     place = source.place(comment.text.span)
     return Finding(rule.code, rule.name(), rule.severity, Confidence.CERTAIN, message, help, place, fix=fix)
 
 
-def _without(source: Source, comment: _Comment, needless: Sequence[str]) -> Fix:
+def _without(source: Source, comment: Comment, needless: Sequence[str]) -> Fix:
     """A fix that takes words out of a comment, or all of it where no word is left."""
     kept = [word for word in comment.words if word not in needless]
     if not kept:
@@ -180,11 +180,11 @@ def _meant(word: str, noqa: bool, catalogue: Catalogue) -> frozenset[str]:
     return frozenset(rule.code for rule in matching(catalogue, word))
 
 
-def _comments(text: str) -> Iterator[_Comment]:
+def comments_in(text: str) -> Iterator[Comment]:
     """The suppressions of a text. A comment alone on its line speaks for the statement that follows, any other for its own row."""
-    waiting: list[_Comment] = []
+    waiting: list[Comment] = []
     first = 0
-    for token in _tokens(text):
+    for token in tokens_of(text):
         if token.type == tokenize.COMMENT:
             alone = not token.line[: token.start[1]].strip()
             for comment in _read(token):
@@ -202,7 +202,7 @@ def _comments(text: str) -> Iterator[_Comment]:
             first = token.start[0]
 
 
-def _read(token: tokenize.TokenInfo) -> Iterator[_Comment]:
+def _read(token: tokenize.TokenInfo) -> Iterator[Comment]:
     row, offset = token.start
     whole = token.string.rstrip()
 
@@ -212,15 +212,15 @@ def _read(token: tokenize.TokenInfo) -> Iterator[_Comment]:
     for match in _OWN.finditer(whole):
         words = [word.span() for word in _WORD.finditer(whole, *match.span("words"))] if match["words"] else []
         rows = (0, 0) if match["file"] else (row, row)
-        yield _Comment(text(match, words, noqa=False), *rows, tuple(whole[begin:end] for begin, end in words), noqa=False)
+        yield Comment(text(match, words, noqa=False), *rows, tuple(whole[begin:end] for begin, end in words), noqa=False)
     noqa = _NOQA.search(whole)
     # A colon without a code behind it: as in ruff, it suppresses nothing rather than everything.
     if noqa and (noqa["codes"] or not noqa["colon"]):
         words = [word.span() for word in _CODE.finditer(whole, *noqa.span("codes"))] if noqa["codes"] else []
-        yield _Comment(text(noqa, words, noqa=True), row, row, tuple(whole[begin:end] for begin, end in words), noqa=True)
+        yield Comment(text(noqa, words, noqa=True), row, row, tuple(whole[begin:end] for begin, end in words), noqa=True)
 
 
-def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+def tokens_of(text: str) -> Iterator[tokenize.TokenInfo]:
     try:
         yield from tokenize.generate_tokens(io.StringIO(text).readline)
     except (tokenize.TokenError, SyntaxError):
