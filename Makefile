@@ -18,7 +18,12 @@ BIN = .venv/bin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: demo test check generate clean
+# What the site is built with.
+.venv/docs: .venv/nnlint
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
+.PHONY: demo test check docs generate clean
 
 demo: .venv/torch  ## lint the project of several files in fixtures/demo/greenhouse, then run it and settle each finding
 	@echo "\$$ nnlint fixtures/demo/greenhouse"
@@ -29,10 +34,14 @@ demo: .venv/torch  ## lint the project of several files in fixtures/demo/greenho
 test: .venv/tests  ## run all tests
 	$(BIN)/python -m pytest --quiet -n auto --dist loadgroup
 
-check: .venv/tests  ## style, types, generated files
+check: .venv/tests docs  ## style, types, generated files, the site
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/generate.py --check
+
+docs: .venv/docs  ## the site, in build/site, with its links checked
+	$(BIN)/zensical build --strict --clean
+	$(BIN)/python scripts/links.py build/site
 
 generate: .venv/nnlint  ## renew what is derived from the rules
 	$(BIN)/python scripts/generate.py

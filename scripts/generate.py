@@ -1,5 +1,5 @@
-"""Writes what is derived: the rules' pages in docs/rules/, README's table of rules and example of the output, the JSON schema of the
-settings and their table in docs/configuration.md.
+"""Writes what is derived: the rules' pages and their list, the pages of options and settings, the JSON schema of the settings, the
+example of README and of the site's front page.
 
 `--check` only says what is out of date.
 """
@@ -10,6 +10,8 @@ import json
 import os
 import re
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +21,27 @@ sys.path.insert(0, str(ROOT))
 import click  # noqa: E402
 import msgspec  # noqa: E402
 
+from nnlint.cli import OTHER, command  # noqa: E402
 from nnlint.lint import lint_paths  # noqa: E402
+from nnlint.notices import NOTICES  # noqa: E402
 from nnlint.output import render as render_findings  # noqa: E402
 from nnlint.pages import page, render  # noqa: E402
 from nnlint.registry import Catalogue, catalogue  # noqa: E402
 from nnlint.rule import Group  # noqa: E402
 from nnlint.settings import Table, settle  # noqa: E402
 
-DEMO = ROOT / "fixtures" / "demo" / "digits"
-
-
-def table(rules: Catalogue) -> str:
-    """All rules in one Markdown table."""
-    rows = ["| code | rule | severity | what is wrong |", "|---|---|---|---|"]
-    for rule in rules.rules:
-        name = f"[{rule.name()}](docs/rules/{rule.name()}.md)"
-        group = "" if rule.group.value == "default" else f" ({rule.group.value})"
-        rows.append(f"| {rule.code} | {name} | {rule.severity.value}{group} | {page(rule).summary.replace('|', chr(92) + '|')} |")
-    return "\n".join(rows)
+EXAMPLE = ROOT / "fixtures" / "demo" / "loop"
+FAMILIES = {
+    "NN1": "Loss and output",
+    "NN2": "Optimization step",
+    "NN3": "Train and eval mode",
+    "NN4": "Tensor layout",
+    "NN5": "Architecture",
+    "NN6": "Data",
+    "NN7": "Bookkeeping",
+    "NN8": "Recipe",
+    "NN0": "nnlint itself",
+}
 
 
 def wanted() -> dict[Path, str]:
@@ -44,14 +49,25 @@ def wanted() -> dict[Path, str]:
     found = catalogue()
     # Only our own: other rule packages may be installed beside them.
     rules = Catalogue(tuple(rule for rule in found.rules if rule.__module__.startswith("nnlint.rules")))
-    files = {ROOT / "docs" / "rules" / f"{rule.name()}.md": render(rule) for rule in rules.everything}
-    readme = ROOT / "README.md"
-    text = _block(readme.read_text(encoding="utf-8"), "rules", table(rules))
-    files[readme] = _block(text, "output", f"```\n{demo(rules)}```")
+    docs = ROOT / "docs"
+    files = {docs / "rules" / f"{rule.name()}.md": render(rule) for rule in rules.everything}
     settings = schema(rules)
     files[ROOT / "nnlint.schema.json"] = json.dumps(settings, indent=2) + "\n"
-    page_of_settings = ROOT / "docs" / "configuration.md"
-    files[page_of_settings] = _block(page_of_settings.read_text(encoding="utf-8"), "settings", settings_table(settings))
+    program = _example()
+    blocks = {
+        "example": "```python\n" + "\n\n".join(f"# {name}\n{text.strip()}" for name, text in program.items()) + "\n```",
+        "output": f"```text\n{_output(program, rules)}```",
+        "rules": "\n\n".join(_families(rules)),
+        "rule": f"```python\n{_rule(ROOT / 'examples' / 'nnlint-example' / 'nnlint_example' / 'double_step.py')}```",
+        "settings": settings_table(settings),
+        "options": "\n\n".join(_options()),
+    }
+    for path in (ROOT / "README.md", docs / "rules" / "index.md", *docs.glob("*.md")):
+        files[path] = _filled(path, blocks)
+    config = ROOT / "mkdocs.yml"
+    names = "\n".join(f"      - {rule.code} {rule.name()}: rules/{rule.name()}.md" for rule in (*rules.rules, *NOTICES))
+    marks = "      # rules: written by scripts/generate.py\n", "      # end of rules"
+    files[config] = _between(config, config.read_text(encoding="utf-8"), *marks, names + "\n")
     return files
 
 
@@ -102,26 +118,73 @@ def _kind(about: dict[str, Any]) -> str:
     return kinds.get(about["type"], str(about["type"]))
 
 
-def demo(rules: Catalogue) -> str:
-    """What nnlint prints for the errors of the demonstration."""
+def _example() -> dict[str, str]:
+    """The program of the example, without the docstring and the marks, which are for the tests."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(EXAMPLE.glob("*.py"))}
+    return {name: re.sub(r"  # expect: .*", "", re.sub(r'\A""".*?"""\n', "", text, flags=re.DOTALL)) for name, text in texts.items()}
+
+
+def _output(program: dict[str, str], rules: Catalogue) -> str:
+    """What nnlint prints for a program."""
     before = Path.cwd()
-    os.chdir(DEMO)
-    try:
-        result = lint_paths(["."], settle(["."], Table(ignore=("NN5",))), rules)
-    finally:
-        os.chdir(before)
-    # The marks are for the tests.
-    return re.sub(r"  # expect: .*", "", click.unstyle(render_findings("full", result)))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in program.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        os.chdir(folder)
+        try:
+            result = lint_paths(["."], settle(["."], Table()), rules)
+        finally:
+            os.chdir(before)
+    return click.unstyle(render_findings("full", result))
 
 
-def _block(text: str, name: str, content: str) -> str:
-    """The text with new content between the two marks of a block."""
-    begin, end = f"<!-- {name}: written by scripts/generate.py -->", f"<!-- end of {name} -->"
+def _families(rules: Catalogue) -> Iterator[str]:
+    """All rules, a table for each family."""
+    for prefix, title in FAMILIES.items():
+        family = [rule for rule in rules.everything if rule.code.startswith(prefix)]
+        if family:
+            rows = ["| code | rule | severity | what is wrong |", "|---|---|---|---|"]
+            for rule in family:
+                group = "" if rule.group.value == "default" else f" ({rule.group.value})"
+                summary = page(rule).summary.replace("|", "\\|")
+                rows.append(f"| {rule.code} | [{rule.name()}]({rule.name()}.md) | {rule.severity.value}{group} | {summary} |")
+            yield f"## {title}\n\n" + "\n".join(rows)
+
+
+def _rule(path: Path) -> str:
+    """A rule's source without most of its page."""
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"(?<=## Why is this bad\?\n).*?\n(?=    \"\"\")", "    ...\n", text, flags=re.DOTALL)
+
+
+def _options() -> Iterator[str]:
+    """The options of the command line, a table for each heading of the help."""
+    groups: dict[str, list[str]] = {}
+    for option in command.get_params(click.Context(command)):
+        if isinstance(option, click.Option) and not option.hidden:
+            names = ", ".join(f"`{name}`" for name in option.opts)
+            value = ", ".join(option.type.choices) if isinstance(option.type, click.Choice) else option.metavar
+            shown = f"{names} *{value}*" if value and not option.is_flag else names
+            groups.setdefault(getattr(option, "group", OTHER), []).append(f"| {shown} | {option.help or ''} |")
+    for group in sorted(groups, key=lambda group: group == OTHER):
+        yield f"## {group}\n\n" + "\n".join(["| option | meaning |", "|---|---|", *groups[group]])
+
+
+def _filled(path: Path, blocks: dict[str, str]) -> str:
+    """A file with new content in each block that it has."""
+    text = path.read_text(encoding="utf-8")
+    for name in re.findall(r"<!-- (\w+): written by scripts/generate.py -->", text):
+        marks = f"<!-- {name}: written by scripts/generate.py -->\n", f"<!-- end of {name} -->"
+        text = _between(path, text, *marks, f"\n{blocks[name]}\n\n")
+    return text
+
+
+def _between(path: Path, text: str, begin: str, end: str, content: str) -> str:
     head, found, rest = text.partition(begin)
     _, closed, tail = rest.partition(end)
     if not (found and closed):
-        sys.exit(f"there is no block between `{begin}` and `{end}`")
-    return f"{head}{begin}\n\n{content}\n\n{end}{tail}"
+        sys.exit(f"{path.name} has no block between `{begin.strip()}` and `{end.strip()}`")
+    return f"{head}{begin}{content}{end}{tail}"
 
 
 def main() -> int:

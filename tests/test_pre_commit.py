@@ -46,6 +46,13 @@ class Net(nn.Module):
     def forward(self, x):
         return self.head(x).softmax(1)
 """
+BLOCK = """\
+import torch
+from torch import nn
+
+block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+features = block(torch.randn(2, 3, 8, 8))  # nnlint: ignore[NN5]
+"""
 SETTINGS = '[tool.nnlint]\nextend-exclude = ["old"]\n'
 
 Commit = Callable[..., subprocess.CompletedProcess[str]]
@@ -114,6 +121,22 @@ def test_the_whole_project(commit: Commit) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     ended = commit("--files", "train.py", id="nnlint", args=["--format=concise", "--select=NN101", "."], pass_filenames=False)
     assert (ended.returncode, codes(ended.stdout)) == (1, {("net.py", "NN101")}), ended.stdout + ended.stderr
+
+
+def test_fixes(commit: Commit, project: Path) -> None:
+    """What is mended stops the commit once, so that it is looked at; then there is nothing left."""
+    block = project / "block.py"
+    block.write_text(BLOCK)
+    for args, mended in (
+        (["--select=NN001,NN5", "."], BLOCK.replace("  # nnlint: ignore[NN5]", "")),
+        (["--select=NN001,NN5", "--unsafe-fixes", "."], BLOCK.replace("  # nnlint: ignore[NN5]", "").replace("8, 3)", "8, 3, bias=False)")),
+    ):
+        ended = commit(id="nnlint-fix", args=args, pass_filenames=False)
+        assert ended.returncode == 1, ended.stdout + ended.stderr
+        assert "files were modified by this hook" in ended.stdout
+        assert block.read_text() == mended
+        ended = commit(id="nnlint-fix", args=args, pass_filenames=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_the_manifest_is_valid() -> None:

@@ -64,8 +64,8 @@ class DoubleStep(Rule):
     severity = Severity.WARNING
 
     def check(self, story: Story) -> Iterator[Report]:
-        optimizers = {event.optimizer for event in story.events() if isinstance(event, Step)}
-        for optimizer in sorted(optimizers, key=lambda optimizer: optimizer.id):
+        stepping = [event.optimizer for event in story.events() if isinstance(event, Step)]
+        for optimizer in dict.fromkeys(stepping):
             steps = Steps(optimizer)
             Walk(story, steps).run(None)
             name = optimizer.label or "the optimizer"
@@ -74,11 +74,11 @@ class DoubleStep(Rule):
                     site=second,
                     message=f"`{name}` steps twice with the same gradients",
                     help="take one of the two steps out",
-                    trace=(Remark(first, "these gradients have been used here"), Remark(second, "and are used again")),
+                    trace=(Remark(first, "they are used here"), Remark(second, "and once more here")),
                 )
 
 
-# What is known of the gradients: nothing; that they are new; or the step that has used them.
+# What is known of the gradients: nothing, that they are new, or the step that has used them.
 State = Site | str | None
 NEW = "new"
 
