@@ -18,7 +18,8 @@ from nnlint.trouble import Trouble
 if TYPE_CHECKING:
     from nnlint.fix.session import Mended
     from nnlint.lint import Result
-    from nnlint.settings import Table
+    from nnlint.registry import Catalogue
+    from nnlint.settings import Settings, Table
 
 RULES, FILES, FIXES, OUTPUT, RUNTIME, OTHER = "Rule selection", "File selection", "Fixes", "Output", "Runtime mode", "Miscellaneous"
 THRESHOLDS = ("error", "warning", "note", "never")
@@ -96,6 +97,9 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_choice(OUTPUT, "--color", values=["auto", "always", "never"], help="Colours (default: auto, which heeds NO_COLOR and FORCE_COLOR).")
 @_choice(OUTPUT, "--fail-on", values=THRESHOLDS, help="The lowest severity that makes the exit code 1 (default: warning).")
 @_option(OUTPUT, "-e", "--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
+@_option(OUTPUT, "--baseline", metavar="FILE", help="Do not show the findings that this file knows.")
+@_option(OUTPUT, "--write-baseline", is_flag=True, help="Write all findings into a new baseline, or take out of one what is gone.")
+@_option(OUTPUT, "--no-baseline", is_flag=True, help="Show known findings too.")
 @_option(RUNTIME, "--runtime", is_flag=True, help="Run the script under a probe and settle each finding; its arguments follow after --.")
 @_option(RUNTIME, "-m", "--module", metavar="MODULE", help="Run a module instead of a script.")
 @_option(RUNTIME, "--device", metavar="DEVICE", help="cpu, cuda, cuda:N, mps: what the script leaves to choice.")
@@ -133,6 +137,8 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
         return 0
     from nnlint.stack import deep
 
+    if options["no_baseline"] and (options["baseline"] or options["write_baseline"]):
+        raise Trouble("`--no-baseline` does not go with `--baseline` and `--write-baseline`")
     mending = options["fix"] or options["diff"]
     if options["unsafe_fixes"] and not mending:
         raise Trouble("`--unsafe-fixes` needs `--fix` or `--diff`")
@@ -180,10 +186,26 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         from nnlint.fix.session import Session
 
         session = Session(result, settings, rules, options["unsafe_fixes"], data, kept)
-        return _mend(session.run(writing=options["fix"] and not options["diff"]), options, data, colour)
+        mended = session.run(writing=options["fix"] and not options["diff"])
+        if not options["diff"] and (not stdin or name):
+            _compare(mended.result, settings, rules, options)
+        return _mend(mended, options, data, colour)
     if not result.files and not options["quiet"] and not stdin:
         click.echo("nnlint: no Python files or notebooks here", err=True)
+    if not stdin or name:
+        _compare(result, settings, rules, options)
     return _show(result, options, colour)
+
+
+def _compare(result: Result, settings: Settings, rules: Catalogue, options: dict[str, Any]) -> None:
+    """Take the findings of the baseline out of the result, and say where the two differ."""
+    if options["no_baseline"] or (settings.baseline is None and not options["write_baseline"]):
+        return
+    from nnlint import baseline
+
+    difference = baseline.compare(result, settings, rules, writing=options["write_baseline"])
+    for line in [*(() if options["quiet"] else difference.notes), *difference.leftovers]:
+        click.echo(f"nnlint: {line}", err=True)
 
 
 def _show(result: Result, options: dict[str, Any], colour: bool, *, aside: bool = False) -> int:
@@ -269,6 +291,7 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] 
         done = confirm(script, wishes, settings, rules, tell=live.heard, settled=live.settled)
     finally:
         live.close()
+    _compare(done.result, settings, rules, options)
     people = options["format_"] in FOR_PEOPLE
     text = render(options["format_"], done.result, quiet=options["quiet"])
     _write(text + (report(done) if people and not options["quiet"] else ""), options["output"], colour)
@@ -295,7 +318,8 @@ def _exit_code(result: Result, options: dict[str, Any]) -> int:
     """Never clean when something was not looked at."""
     if result.broken:
         return 2
-    return int(not options["exit_zero"] and any(map(result.counts, result.findings)))
+    failed = any(map(result.counts, result.findings)) or (result.stale and result.fail_on != "never")
+    return int(failed and not options["exit_zero"])
 
 
 def _flags(options: dict[str, Any], args: Sequence[str] | None = None) -> Table:
@@ -312,6 +336,7 @@ def _flags(options: dict[str, Any], args: Sequence[str] | None = None) -> Table:
         extend_exclude=options["extend_exclude"],
         fail_on=options["fail_on"],
         suspected=options["suspected"],
+        baseline=options["baseline"],
         output_format=options["format_"],
         cache_dir=options["cache_dir"],
         runtime=running,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Union
 
 import msgspec
 
-from nnlint.verdict import Verdict
+from nnlint.verdict import Ruling, Verdict
 
 if TYPE_CHECKING:
     from nnlint.fix.proposal import Proposal
@@ -112,6 +112,11 @@ class Finding(msgspec.Struct, frozen=True):
     trace: tuple[Step, ...] = ()
     runtime: Union[Verdict, None] = None
     fix: Union[Fix, None] = None
+
+    @property
+    def refuted(self) -> bool:
+        """Whether a run has shown that it is no defect here."""
+        return self.runtime is not None and self.runtime.ruling is Ruling.REFUTED
 
 
 class Failure(msgspec.Struct, frozen=True):

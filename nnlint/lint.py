@@ -19,7 +19,6 @@ from nnlint.selection import expand, ignored, select
 from nnlint.settings import Settings, Threshold
 from nnlint.source import Source, Unreadable, load, read, relate
 from nnlint.suppression import suppress
-from nnlint.verdict import Ruling
 
 if TYPE_CHECKING:
     from nnlint.analysis import Part
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Result:
-    """What a run has found. `hidden` counts the suspected findings that were not asked for, `fixed` those that are mended by now; `fail_on`
-    says which ones count."""
+    """What a run has found. `hidden` counts the suspected findings that were not asked for, `fixed` those that are mended by now, `known`
+    those of the baseline, which is `stale` where it knows more than there are; `fail_on` says which ones count.
+
+    `partial` are the files that were seen without others that may use them: what is not found in them may be there all the same.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
@@ -38,6 +40,9 @@ class Result:
     hidden: int = 0
     fail_on: Threshold = "warning"
     fixed: int = 0
+    known: int = 0
+    stale: bool = False
+    partial: frozenset[str] = frozenset()
 
     @property
     def broken(self) -> bool:
@@ -46,7 +51,7 @@ class Result:
 
     def counts(self, finding: Finding) -> bool:
         """Whether a finding makes the exit code 1: it is bad enough, and no run has refuted it."""
-        if self.fail_on == "never" or (finding.runtime is not None and finding.runtime.ruling is Ruling.REFUTED):
+        if self.fail_on == "never" or finding.refuted:
             return False
         return finding.severity.rank >= Severity(self.fail_on).rank
 
@@ -82,9 +87,16 @@ def lint_part(sources: Sequence[Source], failures: Sequence[Failure], part: Part
     return _lint(list(sources), list(failures), settings, catalogue, len(sources), part)
 
 
-def lint_sources(sources: Sequence[Source], settings: Settings, catalogue: Catalogue, files: int, cache: Cache | None = None) -> Result:
+def lint_sources(
+    sources: Sequence[Source],
+    settings: Settings,
+    catalogue: Catalogue,
+    files: int,
+    cache: Cache | None = None,
+    partial: frozenset[str] = frozenset(),
+) -> Result:
     """What is read already, such as the texts that fixes have made."""
-    return _lint(list(sources), [], settings, catalogue, files, cache=cache)
+    return _lint(list(sources), [], settings, catalogue, files, cache=cache, named=partial)
 
 
 def _lint(
@@ -114,13 +126,14 @@ def _lint(
     for finding in found:
         by_source[finding.place.filename].append(finding)
     result = Result(sources={source.key: source for source in sources}, files=files, fail_on=settings.fail_on)
+    # What is needed elsewhere, or by what could not be read, must not be called needless.
+    result.partial = frozenset(result.sources) if failures else named
     for name in sorted({*by_source, *result.sources}):
         active = codes - _ignored(name, settings, catalogue)
         here = [finding for finding in by_source[name] if finding.code in active or finding.code == InvalidSyntax.code]
         if name in result.sources and result.sources[name].relevant:
-            # What is needed elsewhere, or by what could not be read, must not be called needless.
-            whole = not failures and name not in named
-            here = suppress(result.sources[name], here, active if whole else active - {UnusedSuppression.code}, catalogue)
+            told = active - {UnusedSuppression.code} if name in result.partial else active
+            here = suppress(result.sources[name], here, told, catalogue)
         result.findings += here
     shown = [finding for finding in result.findings if settings.suspected or finding.confidence is not Confidence.SUSPECTED]
     result.hidden = len(result.findings) - len(shown)
@@ -149,6 +162,11 @@ def _analysed(
     if name and memory.cache is not None:
         recall.keep(memory.cache, name, outcome)
     return outcome
+
+
+def codes_in(name: str, settings: Settings, catalogue: Catalogue) -> frozenset[str]:
+    """The codes of the rules that run on a file."""
+    return select(catalogue, settings.layers) - _ignored(name, settings, catalogue)
 
 
 def admitted(finding: Finding, result: Result, settings: Settings, catalogue: Catalogue) -> bool:

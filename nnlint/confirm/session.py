@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,7 +117,7 @@ def confirm(
         if finding.confidence is not Confidence.OBSERVED or admitted(finding, result, settings, catalogue)
     ]
     shown = [finding for finding in findings if settings.suspected or not _doubtful(finding)]
-    final = Result(sorted(shown, key=order), result.sources, result.files, len(findings) - len(shown), settings.fail_on)
+    final = replace(result, findings=sorted(shown, key=order), hidden=len(findings) - len(shown))
     return Confirmation(final, outcome, evidence, job)
 
 

@@ -159,7 +159,7 @@ class Session:
             if source is None:
                 return None
             sources[key] = source
-        after = lint_sources(list(sources.values()), self.settings, self.catalogue, result.files, self.cache)
+        after = lint_sources(list(sources.values()), self.settings, self.catalogue, result.files, self.cache, result.partial)
         # Texts of messages may change with what is around; which rule speaks of which file does not.
         before, now = (Counter(map(_about, each.findings)) for each in (result, after))
         if now - (before - Counter(map(_about, findings))):

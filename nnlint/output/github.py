@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnlint.findings import Finding, Severity
 from nnlint.lint import Result
-from nnlint.output.line import location, refuted, sentences
+from nnlint.output.line import location, sentences
 from nnlint.output.spots import Spot, Spots
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -16,7 +16,7 @@ def render(result: Result) -> str:
 
 
 def _command(finding: Finding, spot: Spot) -> str:
-    command = "notice" if refuted(finding) else _COMMANDS[finding.severity]
+    command = "notice" if finding.refuted else _COMMANDS[finding.severity]
     properties: dict[str, object] = {"title": f"nnlint ({finding.code} {finding.name})", "file": spot.path, "line": 1}
     if spot.span is not None:
         properties |= {"line": spot.span.row, "endLine": spot.span.end_row}

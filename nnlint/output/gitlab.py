@@ -6,7 +6,7 @@ import json
 
 from nnlint.findings import Severity
 from nnlint.lint import Result
-from nnlint.output.line import cell, refuted, sentences
+from nnlint.output.line import cell, sentences
 from nnlint.output.spots import Spots
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.NOTE: "minor"}
@@ -22,7 +22,7 @@ def render(result: Result) -> str:
                 "description": f"{finding.code}: {cell(finding.place)}{'; '.join(sentences(finding))}",
                 "check_name": finding.name,
                 "fingerprint": fingerprint,
-                "severity": "info" if refuted(finding) else _SEVERITIES[finding.severity],
+                "severity": "info" if finding.refuted else _SEVERITIES[finding.severity],
                 "location": {"path": path, "lines": {"begin": 1} if span is None else {"begin": span.row, "end": span.end_row}},
             }
         )

@@ -51,11 +51,6 @@ def sentences(finding: Finding) -> list[str]:
     return lines
 
 
-def refuted(finding: Finding) -> bool:
-    """Whether a run has shown that it is no defect here."""
-    return finding.runtime is not None and finding.runtime.ruling is Ruling.REFUTED
-
-
 def ruling(verdict: Verdict) -> str:
     return click.style(verdict.ruling.value, fg=_RULINGS[verdict.ruling], bold=True)
 
@@ -69,6 +64,8 @@ def summary(result: Result) -> str:
         text = f"Fixed {_count(result.fixed, 'finding')}; {', '.join(parts) or 'nothing'} left."
     if result.hidden:
         text += f" {_count(result.hidden, 'suspected finding')} not shown; see {'it' if result.hidden == 1 else 'them'} with --suspected."
+    if result.known:
+        text += f" {_count(result.known, 'known one')} in the baseline."
     return text + "\n" + _fixable(result)
 
 

@@ -14,7 +14,7 @@ from nnlint import __version__
 from nnlint.findings import Edit, Finding, Fix, Place
 from nnlint.lint import Result
 from nnlint.output.json import verdict
-from nnlint.output.line import cell, refuted, sentences
+from nnlint.output.line import cell, sentences
 from nnlint.output.spots import Spots
 from nnlint.pages import SITE, page, url
 from nnlint.pages import render as markdown
@@ -67,7 +67,7 @@ def _rule(rule: type[Rule]) -> dict[str, Any]:
 
 def _result(finding: Finding, index: int, fingerprint: str, spots: Spots) -> dict[str, Any]:
     # What a run has refuted was looked at and is no problem.
-    kind = {"kind": "pass", "level": "none"} if refuted(finding) else {"kind": "fail", "level": finding.severity.value}
+    kind = {"kind": "pass", "level": "none"} if finding.refuted else {"kind": "fail", "level": finding.severity.value}
     steps = list(dict.fromkeys((step.place, step.message) for step in finding.trace))
     entry: dict[str, Any] = {
         "ruleId": finding.code,
