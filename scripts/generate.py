@@ -54,9 +54,11 @@ def wanted() -> dict[Path, str]:
     settings = schema(rules)
     files[ROOT / "nnlint.schema.json"] = json.dumps(settings, indent=2) + "\n"
     program = _example()
+    output = _output(program, rules)
     blocks = {
         "example": "```python\n" + "\n\n".join(f"# {name}\n{text.strip()}" for name, text in program.items()) + "\n```",
-        "output": f"```text\n{_output(program, rules)}```",
+        "output": f"```output\n{output}```",
+        "finding": "```output\n" + output.partition("\n\n")[0] + "\n```",
         "rules": "\n\n".join(_families(rules)),
         "rule": f"```python\n{_rule(ROOT / 'examples' / 'nnlint-example' / 'nnlint_example' / 'double_step.py')}```",
         "settings": settings_table(settings),

@@ -87,6 +87,12 @@ def test_links_lead_to_files(path: Path) -> None:
             assert (path.parent / link.partition("#")[0]).exists(), link
 
 
+def test_every_page_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:")[2]
+    docs = ROOT / "docs"
+    assert [name for name in (path.relative_to(docs).as_posix() for path in docs.rglob("*.md")) if name not in menu] == []
+
+
 SITE = """\
 <html><head><link rel="stylesheet" href="style.css"></head><body>
 <h1 id="top">A</h1><a href="#top">a</a><a href="b/">b</a><a href="b/#there">c</a><a href="https://example.org/">d</a>{}</body></html>
