@@ -17,7 +17,7 @@ def ignoring(source: Source, finding: Finding, reason: str = REASON) -> Edit | N
     """The edit that suppresses a finding: a word more in the comment that holds for its row, a comment at the row's end, or, where a string
     or a line that goes on stands there, one above the statement. None where the text cannot be split into tokens."""
     row = source.row(finding.place)
-    for comment in comments_in(source.text):
+    for comment in list(comments_in(source.text)):  # where one holds is known only when the statement below it is read
         if comment.words and not comment.noqa and comment.first and comment.covers(row):
             text = comment.text
             return _insertion(source, text.row, text.offset + text.words[-1][1] + 1, f", {finding.name}")
