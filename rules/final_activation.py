@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.fix.activations import removed
 from nnlint.knowledge.activations import ACTIVATIONS
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
@@ -79,6 +80,7 @@ class FinalActivation(Rule):
                     trace=_way(given, producer, inner),
                     confidence=confidence,
                     severity=Severity.WARNING if given.loss.wants is Wants.ANY else None,
+                    fix=removed(story, given, inner.tensor, f"the output is no longer bounded by `{name}`, on which others may rely"),
                 )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

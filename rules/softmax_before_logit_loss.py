@@ -5,6 +5,7 @@ from math import e, exp, log, log1p
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Report, Severity
+from nnlint.fix.activations import removed
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.rule import Rule
@@ -86,6 +87,7 @@ class SoftmaxBeforeLogitLoss(Rule):
                         f"use `{name}` only where probabilities are needed",
                         trace=given.trace(producer, f"`{name}` applied here"),
                         confidence=given.confidence(activated),
+                        fix=removed(story, given, producer.tensor, "what reads this output as probabilities gets raw scores"),
                     )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

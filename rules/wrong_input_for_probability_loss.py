@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.fix.activations import logarithmic, logit_loss
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
@@ -63,7 +64,9 @@ class WrongInputForProbabilityLoss(Rule):
     severity = Severity.ERROR
 
     def check(self, story: Story) -> Iterator[Report]:
-        for given in loss_inputs(story):
+        inputs = list(loss_inputs(story))
+        raw = [given for given in inputs if all(_wrong(given, producer) and producer.kind is Kind.AFFINE for producer in given.producers)]
+        for given in inputs:
             if given.loss.wants not in (Wants.LOG_PROBABILITIES, Wants.PROBABILITIES) or _complement(given):
                 continue
             wrong = [producer for producer in given.producers if _wrong(given, producer)]
@@ -77,6 +80,7 @@ class WrongInputForProbabilityLoss(Rule):
                     help=_advice(given, producer),
                     trace=_way(given, producer, lacking),
                     confidence=given.confidence(wrong),
+                    fix=logit_loss(story, given, raw, _SCALE) if lacking else logarithmic(story, given, producer.tensor, _LOGS),
                 )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
@@ -105,6 +109,10 @@ class WrongInputForProbabilityLoss(Rule):
                     verdict,
                     evidence.way_of(loss),
                 )
+
+
+_SCALE = "the loss is another one, and its values are not comparable with those before"
+_LOGS = "what reads this output as probabilities gets their logarithms"
 
 
 def _wrong(given: LossInput, producer: Producer) -> bool:

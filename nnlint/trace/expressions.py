@@ -113,10 +113,12 @@ def _called(m: Machine, func: Value, args: Args, site: Site, node: r.Call) -> Va
 def _spell(m: Machine, node: r.Call, func: Value, args: Args, site: Site) -> None:
     """Note which expressions of a call stand for networks and optimizers: what is called, its receiver, the arguments."""
     _named(m, func, node.func.at, site)
-    if isinstance(node.func, r.Attr):
-        for part in _parts(func):
-            if isinstance(part, Bound):
-                _named(m, part.receiver, node.func.value.at, site)
+    for part in _parts(func):
+        if isinstance(part, Bound) and isinstance(node.func, r.Attr):
+            _named(m, part.receiver, node.func.value.at, site)
+        name = _library_name(part)
+        if m.story.called.setdefault(site, name) != name:
+            m.story.called[site] = ""
     if args.rest is None and not any(arg.star for arg in node.args):
         placed = [arg for arg in node.args if arg.keyword is None]
         for arg, value in zip(placed, args.positional):
@@ -124,6 +126,15 @@ def _spell(m: Machine, node: r.Call, func: Value, args: Args, site: Site) -> Non
         for arg in node.args:
             if arg.keyword is not None:
                 _named(m, args.keywords[arg.keyword], arg.value.at, site)
+
+
+def _library_name(func: Value) -> str:
+    if isinstance(func, External):
+        return func.name
+    if isinstance(func, Bound) and isinstance(func.func, str):
+        return f".{func.func}"
+    key = func.key if isinstance(func, Unknown) else None
+    return f".{key[2]}" if isinstance(key, tuple) and len(key) == 3 and key[0] == "attr" else ""
 
 
 def _parts(value: Value) -> Iterable[Value]:

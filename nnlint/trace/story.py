@@ -314,7 +314,8 @@ class Story:
     (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`), `firsts` which are decided in one way
     in the first round of a loop and in the other way in all further ones (`i > 0`). `cut` says that the budget was spent before the
     end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied.
-    `spelled` says which expression stood for an optimizer or a network (by its identity) in a call.
+    `spelled` says which expression stood for an optimizer or a network (by its identity) in a call, `called` which library function was
+    called ("." and a name for a method; nothing where it is not always the same).
     `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
     """
 
@@ -325,6 +326,7 @@ class Story:
         self.ages: dict[Hashable, int] = {}
         self.counters: set[Hashable] = set()
         self.spelled: dict[tuple[Site, int], Site] = {}
+        self.called: dict[Site, str] = {}
         self.harmless: set[Site] = set()
         self.lasts: dict[Hashable, Loop] = {}
         self.firsts: dict[Hashable, tuple[Loop, bool]] = {}
