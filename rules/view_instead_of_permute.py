@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Union
 
 from nnlint.findings import Finding, Remark, Report, Severity
+from nnlint.fix.views import moved
 from nnlint.rule import Rule
 from nnlint.trace.relabel import Relabel
 from nnlint.trace.story import Relabelled, Story
@@ -92,6 +93,7 @@ class ViewInsteadOfPermute(Rule):
                 message=f"`{event.method}` re-labels axes instead of moving data: {event.relabel}",
                 help=f"write `{fix}`" if fix else "`permute` or `transpose` the axes first",
                 trace=(Remark(event.site, "the memory keeps its old order here"),),
+                fix=moved(story, event),
             )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

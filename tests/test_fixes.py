@@ -70,17 +70,18 @@ def test_fixes_hold(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     fixable = [finding for finding in findings(program, monkeypatch) if finding.fix is not None]
     said = comments(program)
     for number, wanted in enumerate([[finding] for finding in fixable] + ([fixable] if len(fixable) > 1 else [])):
-        taken = compatible(wanted)
         copy = copied(program, tmp_path / str(number))
         before = findings(copy, monkeypatch)
-        applied(copy, taken.findings)
-        after = findings(copy, monkeypatch)
-        marks = Counter((f.place.filename, f.place.cell, f.place.row, f.code) for f in after)
-        assert not marks - expected(copy), "the fix brings a finding"
-        assert codes(after) == codes(before) - codes(taken.findings), "the fix does not silence its finding"
-        assert comments(copy) == said, "comments are lost"
-        if len(wanted) == len(fixable) and not taken.left:
-            assert not [finding for finding in after if finding.fix is not None], "a second pass would change more"
+        while wanted:
+            taken = compatible(wanted)
+            applied(copy, taken.findings)
+            after = findings(copy, monkeypatch)
+            marks = Counter((f.place.filename, f.place.cell, f.place.row, f.code) for f in after)
+            assert not marks - expected(copy), "the fix brings a finding"
+            assert codes(after) == codes(before) - codes(taken.findings), "the fix does not silence its finding"
+            assert comments(copy) == said, "comments are lost"
+            # One fix may leave room for another; each pass mends something, so that there is an end.
+            before, wanted = after, [finding for finding in after if finding.fix is not None] if len(wanted) == len(fixable) else []
 
 
 def test_every_rule_that_promises_a_fix_gives_some(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +92,7 @@ def test_every_rule_that_promises_a_fix_gives_some(monkeypatch: pytest.MonkeyPat
     assert {code: counts[code] for code in FLOORS if counts[code] < FLOORS[code]} == {}
 
 
-FLOORS = {"NN201": 13, "NN202": 11, "NN301": 13, "NN302": 14, "NN501": 10}
+FLOORS = {"NN101": 19, "NN102": 10, "NN103": 13, "NN201": 13, "NN202": 11, "NN301": 13, "NN302": 14, "NN401": 15, "NN501": 10}
 
 
 @pytest.fixture(scope="module")

@@ -64,14 +64,17 @@ class Rename(msgspec.Struct, frozen=True):
     new: str
 
 
-class Rewrite(msgspec.Struct, frozen=True):
-    """An expression gets another text."""
+class Recall(msgspec.Struct, frozen=True):
+    """A call on a tensor becomes other calls on the same tensor: `x.view(b, c, t)` becomes `x` and `calls`, or `packed` where the call is
+    made on `x.contiguous()`; without `method` the tensor is the first argument."""
 
     site: Site
-    text: str
+    calls: str
+    packed: str
+    method: bool = True
 
 
-Change = Union[Insert, Move, Argument, Unwrap, Drop, Rename, Rewrite]
+Change = Union[Insert, Move, Argument, Unwrap, Drop, Rename, Recall]
 
 
 class Way(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ _MAKERS: dict[type, Callable[[Tree, Any], Union[list[Patch], None]]] = {
     proposal.Unwrap: removal.unwrap,
     proposal.Drop: removal.drop,
     proposal.Rename: wording.rename,
-    proposal.Rewrite: wording.rewrite,
+    proposal.Recall: wording.recall,
 }
 
 

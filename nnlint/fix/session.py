@@ -23,6 +23,7 @@ from nnlint.settings import Settings
 from nnlint.source import Unreadable, encoding_of, load
 
 _ROUNDS = 10
+_UNPROVED = "its fix would leave it as it is, or bring another finding"
 
 
 class Change(NamedTuple):
@@ -78,18 +79,18 @@ class Session:
         """Apply what can be applied, round by round until nothing is left to do."""
         mended = Mended(self.result, refused=self.refused)
         texts: dict[str, bytes] = {}
+        failed: set[tuple[str, str, str]] = set()
         for _ in range(_ROUNDS):
-            wanted = [finding for finding in mended.result.findings if self._applicable(finding, writing)]
+            # One fix may leave room for another: for one that overlapped with it, or that made no sense before.
+            wanted = [one for one in mended.result.findings if self._applicable(one, writing) and _name(one) not in failed]
             taken = compatible(wanted)
             proved = self._proved(mended.result, texts, [], taken.findings)
-            failed = [finding for finding in taken.findings if finding not in proved.findings]
-            mended.left += [(finding, "its fix would not do here without another change") for finding in failed]
+            failed |= {_name(finding) for finding in taken.findings if finding not in proved.findings}
             if not proved.findings:
                 break
             mended.fixed += proved.findings
             mended.result, texts = proved.result, proved.texts
-            if failed or not taken.left:
-                break
+        mended.left = [(one, _UNPROVED) for one in mended.result.findings if self._applicable(one, writing)]
         mended.changes = [
             Change(key, self.result.sources[key].path, self.before[key], after)
             for key, after in sorted(texts.items())
@@ -168,6 +169,11 @@ class Session:
         after.findings += [entry for entry in result.findings if entry.code == InvalidSyntax.code and entry not in again]
         after.findings.sort(key=order)
         return _Proved(findings, after, made)
+
+
+def _name(finding: Finding) -> tuple[str, str, str]:
+    """What a finding is called from one round to the next, in which it may stand in another row."""
+    return finding.code, finding.place.filename, finding.message
 
 
 def _about(finding: Finding) -> tuple[str, str]:

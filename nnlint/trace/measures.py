@@ -321,6 +321,7 @@ def _view(
         receiver, words = _words(m, site)
         event = Relabelled(site, relabel.named(words), op.name, serial, cause)
         event.receiver = receiver
+        event.inside = bool(m.networks)
         m.tell(event)
         m.pending_relabel = serial
     elif before.sizes is not None and all(size.counted.known is not None for size in before.sizes) and () in before.prefix:

@@ -129,11 +129,16 @@ class Relabel(NamedTuple):
 
     def fix(self, receiver: str = "x") -> Union[str, None]:
         """The expression that was meant, or None where more than one could be."""
+        calls = self.calls()
+        return None if calls is None else receiver + calls
+
+    def calls(self, view: str = "view") -> Union[str, None]:
+        """The methods that were meant, as they are written behind the tensor."""
         if self.permute is None:
             return None
-        text = receiver
+        text = ""
         if self.first is not None:
-            text += f".view{spell(self.first)}"
+            text += f".{view}{spell(self.first)}"
         crossed = [at for at, axis in enumerate(self.permute) if at != axis]
         if len(crossed) == 2:
             text += f".transpose({crossed[0]}, {crossed[1]})"

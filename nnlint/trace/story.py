@@ -162,9 +162,10 @@ class Escape(Event):
 
 
 class Relabelled(Event):
-    """A view that pretends another order of the axes. `cause` is the serial number of an earlier one that this one undoes."""
+    """A view that pretends another order of the axes. `cause` is the serial number of an earlier one that this one undoes; `inside` says
+    that it happens in a network, where there are only tensors of torch."""
 
-    __slots__ = ("cause", "method", "receiver", "relabel", "serial")
+    __slots__ = ("cause", "inside", "method", "receiver", "relabel", "serial")
 
     def __init__(self, site: Site, relabel: Relabel, method: str, serial: int, cause: int = 0) -> None:
         super().__init__(site)
@@ -173,6 +174,7 @@ class Relabelled(Event):
         self.serial = serial
         self.cause = cause
         self.receiver = ""
+        self.inside = False
 
 
 class Normalised(Event):
