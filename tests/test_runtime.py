@@ -226,6 +226,31 @@ def test_modules_arguments_and_input(project: Path) -> None:
     assert done.report["steps"] == 16
 
 
+def test_a_run_by_its_settings(project: Path) -> None:
+    write(project, NETWORK, "print(sys.argv[1:])", TRAIN)
+    write(
+        project,
+        """
+        fail-on = "note"
+        baseline = "known.json"
+        output-format = "github"
+        runtime = { steps = 3, timeout = 100, device = "cpu", args = ["--epochs", "two words"] }
+        """,
+        name="nnlint.toml",
+    )
+    write(project, '{"train.py": {"NN501": 1}}', name="known.json")
+    done = run(project, "--select", "NN501", "train.py")
+    assert (done.code, done.out) == (0, "")
+    assert done.report["command"] == ["train.py", "--epochs", "two words"]
+    assert done.report["output"].startswith("['--epochs', 'two words']")
+    assert 3 <= done.report["steps"] < 20
+    done = run(project, "--select", "NN501", "--no-baseline", "--steps", "2", "train.py", "--")
+    assert done.code == 1
+    assert done.out.startswith("::notice title=nnlint (NN501 bias-before-batchnorm),file=train.py,line=7,")
+    assert "%0Aruntime: confirmed: " in done.out
+    assert done.report["command"] == ["train.py"]
+
+
 def test_a_script_that_catches_everything_is_ended(project: Path) -> None:
     write(
         project,
