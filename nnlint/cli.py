@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nnlint import __version__
+from nnlint import __version__, terminal
+from nnlint.completion import Rules
 from nnlint.output import FORMATS
 from nnlint.trouble import Trouble
 
@@ -28,6 +29,7 @@ Exit codes: 0 nothing at or above --fail-on; 1 something; 2 the run is broken: a
 that cannot be read or parsed."""
 
 
+_FILE = click.Path(readable=False)  # for the shells: whether it is there and may be read is told by what opens it
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -67,7 +69,8 @@ def _words(ctx: click.Context, param: click.Parameter, value: Iterable[str]) -> 
 
 
 def _list(group: str, name: str, metavar: str, help: str) -> Callable[[F], F]:
-    return _option(group, name, multiple=True, metavar=metavar, callback=_words, help=help)
+    kind = Rules(several=True) if metavar == "RULES" else None
+    return _option(group, name, multiple=True, metavar=metavar, type=kind, callback=_words, help=help)
 
 
 def _choice(group: str, *names: str, values: Sequence[str], help: str, default: str | None = None) -> Callable[[F], F]:
@@ -77,7 +80,7 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @click.command(
     cls=Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, add_help_option=True
 )
-@click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@click.argument("paths", nargs=-1, metavar="[PATHS]...", type=_FILE)
 @_list(RULES, "--select", "RULES", "Run these rules only: codes, prefixes (NN1), names, or the groups default, pedantic, all.")
 @_list(RULES, "--extend-select", "RULES", "Run these rules too.")
 @_list(RULES, "--ignore", "RULES", "Do not run these rules.")
@@ -86,18 +89,18 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_list(FILES, "--extend-exclude", "GLOBS", "Leave these files and folders out, too.")
 @_option(FILES, "--force-exclude", is_flag=True, help="Apply the excludes to files named on the command line as well.")
 @_option(FILES, "--no-respect-gitignore", is_flag=True, help="Lint files that git ignores.")
-@_option(FILES, "--stdin-filename", metavar="PATH", help="The name of what is read from standard input (with -).")
+@_option(FILES, "--stdin-filename", metavar="PATH", type=_FILE, help="The name of what is read from standard input (with -).")
 @_option(FIXES, "--fix", is_flag=True, help="Mend what can be mended without a doubt, and show what is left.")
 @_option(FIXES, "--unsafe-fixes", is_flag=True, help="Take in fixes that may affect something that worked.")
 @_option(FIXES, "--diff", is_flag=True, help="Show what --fix would change, and change nothing; exit with 1 if there is anything.")
 @_choice(OUTPUT, "--format", "--output-format", "format_", values=FORMATS, help="How findings are written (default: full).")
-@_option(OUTPUT, "-o", "--output", "--output-file", "output", metavar="FILE", help="Write there instead of standard output.")
+@_option(OUTPUT, "-o", "--output", "--output-file", "output", metavar="FILE", type=_FILE, help="Write there instead of standard output.")
 @_option(OUTPUT, "--statistics", is_flag=True, help="Count the findings of each rule instead of showing them.")
 @_option(OUTPUT, "-q", "--quiet", is_flag=True, help="Show findings, but nothing else.")
 @_choice(OUTPUT, "--color", values=["auto", "always", "never"], help="Colours (default: auto, which heeds NO_COLOR and FORCE_COLOR).")
 @_choice(OUTPUT, "--fail-on", values=THRESHOLDS, help="The lowest severity that makes the exit code 1 (default: warning).")
 @_option(OUTPUT, "-e", "--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
-@_option(OUTPUT, "--baseline", metavar="FILE", help="Do not show the findings that this file knows.")
+@_option(OUTPUT, "--baseline", metavar="FILE", type=_FILE, help="Do not show the findings that this file knows.")
 @_option(OUTPUT, "--write-baseline", is_flag=True, help="Write all findings into a new baseline, or take out of one what is gone.")
 @_option(OUTPUT, "--no-baseline", is_flag=True, help="Show known findings too.")
 @_option(RUNTIME, "--runtime", is_flag=True, help="Run the script under a probe and settle each finding; its arguments follow after --.")
@@ -114,10 +117,10 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
     help="Make up the items of datasets whose data is missing, by the network and the loss, or like a sample: FILE.pt, .npz, .npy.",
 )
 @_option(RUNTIME, "--show-output", is_flag=True, help="Let the script print.")
-@_option(RUNTIME, "--report", metavar="FILE.json", help="Write the whole run there.")
+@_option(RUNTIME, "--report", metavar="FILE.json", type=_FILE, help="Write the whole run there.")
 @_option(OTHER, "--no-cache", is_flag=True, help="Neither read nor write the cache.")
-@_option(OTHER, "--cache-dir", metavar="DIR", help="Where the cache is (default: .nnlint_cache beside the configuration file).")
-@_option(OTHER, "--explain", metavar="RULE", help="Show the page of a rule, given by its code or name.")
+@_option(OTHER, "--cache-dir", metavar="DIR", type=_FILE, help="Where the cache is (default: .nnlint_cache beside the configuration file).")
+@_option(OTHER, "--explain", metavar="RULE", type=Rules(several=False), help="Show the page of a rule, given by its code or name.")
 @_option(OTHER, "--list-rules", is_flag=True, help="List all rules (also with --format json).")
 @_option(OTHER, "--show-settings", is_flag=True, help="Show the settings in force, and why each rule runs or does not.")
 @click.version_option(__version__, "-V", "--version", prog_name="nnlint", message="%(prog)s %(version)s")
@@ -128,7 +131,9 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
     PATHS are files, folders and notebooks; - is standard input. Default: the current folder. With --runtime: one script, which is RUN,
     and what it is to be given after --.
     """
-    colour = _colour(options["color"], bool(options["output"]))
+    to_file = bool(options["output"])
+    colour = terminal.colours(options["color"], to_file=to_file)
+    options["links"] = colour and terminal.links(to_file=to_file)
     if options["explain"]:
         _write(_explanation(options["explain"]), options["output"], colour)
         return 0
@@ -217,7 +222,7 @@ def _show(result: Result, options: dict[str, Any], colour: bool, *, aside: bool 
 
         text = statistics.render(result, options["format_"])
     else:
-        text = render(options["format_"], result, quiet=options["quiet"] or not result.files)
+        text = render(options["format_"], result, quiet=options["quiet"] or not result.files, links=options["links"])
     if aside and options["output"] is None:
         click.echo(text if colour else click.unstyle(text), err=True, nl=False, color=True)
     else:
@@ -293,7 +298,7 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] 
         live.close()
     _compare(done.result, settings, rules, options)
     people = options["format_"] in FOR_PEOPLE
-    text = render(options["format_"], done.result, quiet=options["quiet"])
+    text = render(options["format_"], done.result, quiet=options["quiet"], links=options["links"])
     _write(text + (report(done) if people and not options["quiet"] else ""), options["output"], colour)
     if options["report"]:
         import json
@@ -357,16 +362,6 @@ def _rules(format: str) -> str:
     return listing.render(catalogue(), format)
 
 
-def _colour(flag: str | None, to_file: bool) -> bool:
-    if flag in ("always", "never"):
-        return flag == "always"
-    if to_file:
-        return False
-    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
-        return True
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
-
-
 def _write(text: str, path: str | None, colour: bool, option: str = "--output") -> None:
     if not colour:
         text = click.unstyle(text)
@@ -403,7 +398,7 @@ def _serve(words: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("attrs", "cattrs", "lsprotocol", "pygls"):
             raise
-        raise Trouble("the language server needs more packages: `pip install \"nnlint[lsp]\"`") from None
+        raise Trouble('the language server needs more packages: `pip install "nnlint[lsp]"`') from None
     return serve()
 
 
@@ -418,6 +413,10 @@ def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
 def _run(args: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # file names and source texts hold what not every terminal can show
+    if "_NNLINT_COMPLETE" in os.environ:
+        from nnlint.completion import prepare
+
+        prepare()
     words, script = _split(sys.argv[1:] if args is None else list(args))
     server = words[:1] == ["server"]
     words = ["--synthetic-data=auto" if word == "--synthetic-data" else word for word in words]

@@ -1,4 +1,5 @@
-"""How findings are written, one file a format: each has `render(result) -> str`, coloured; the command line takes colours away."""
+"""How findings are written, one file a format: each has `render(result) -> str`. Those for people are coloured; the command line takes
+colours away."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ FORMATS: tuple[str, ...] = get_args(Format)
 FOR_PEOPLE = ("full", "concise")
 
 
-def render(format: str, result: Result, *, quiet: bool = False) -> str:
-    """The findings in a format; for people with a line that sums them up."""
-    text = cast(str, importlib.import_module(f"nnlint.output.{format}").render(result))
-    if quiet or format not in FOR_PEOPLE:
-        return text
+def render(format: str, result: Result, *, quiet: bool = False, links: bool = False) -> str:
+    """The findings in a format; for people with a line that sums them up, and with `links` from codes to pages."""
+    module = importlib.import_module(f"nnlint.output.{format}")
+    if format not in FOR_PEOPLE:
+        return cast(str, module.render(result))
     from nnlint.output.line import summary
 
-    return text + summary(result)
+    return cast(str, module.render(result, links=links)) + ("" if quiet else summary(result))

@@ -7,8 +7,8 @@ from nnlint.lint import Result
 from nnlint.output.line import header, plain, ruling
 
 
-def render(result: Result) -> str:
-    return "".join(f"{header(finding)}{_runtime(finding)}\n" for finding in result.findings)
+def render(result: Result, *, links: bool = False) -> str:
+    return "".join(f"{header(finding, links=links)}{_runtime(finding)}\n" for finding in result.findings)
 
 
 def _runtime(finding: Finding) -> str:

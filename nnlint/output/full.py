@@ -27,12 +27,11 @@ class _Mark:
     primary: bool
 
 
-def render(result: Result) -> str:
-    return "".join("\n".join(_finding(finding, result.sources)) + "\n\n" for finding in result.findings)
+def render(result: Result, *, links: bool = False) -> str:
+    return "".join("\n".join([header(finding, links=links), *_finding(finding, result.sources)]) + "\n\n" for finding in result.findings)
 
 
 def _finding(finding: Finding, sources: dict[str, Source]) -> Iterator[str]:
-    yield header(finding)
     marks = _marks(finding)
     rows = [mark.place.row for mark in marks]
     gutter = len(str(max(rows) + 2)) + 1

@@ -8,6 +8,8 @@ import click
 
 from nnlint.findings import Applicability, Confidence, Finding, Place, Severity
 from nnlint.lint import Result
+from nnlint.pages import url
+from nnlint.terminal import link
 from nnlint.verdict import Ruling, Verdict
 
 _RULINGS = {Ruling.CONFIRMED: "red", Ruling.REFUTED: "green", Ruling.INCONCLUSIVE: "yellow", Ruling.NOT_REACHED: "yellow"}
@@ -25,12 +27,14 @@ def location(place: Place) -> str:
     return f"{plain(place.filename)}:{cell}{place.row}:{place.column}"
 
 
-def header(finding: Finding) -> str:
+def header(finding: Finding, *, links: bool = False) -> str:
     path, _, rest = location(finding.place).partition(":")
     doubt = "" if finding.confidence is Confidence.CERTAIN else f", {finding.confidence.value}"
     colour = COLOURS[finding.severity]
+    code = click.style(finding.code, fg=colour, bold=True)
+    page = url(finding.name, finding.code)
     return (
-        f"{click.style(path, bold=True)}:{rest} {click.style(finding.code, fg=colour, bold=True)} "
+        f"{click.style(path, bold=True)}:{rest} {link(code, page) if links and page else code} "
         f"{click.style(f'[{finding.severity.value}{doubt}]', fg=colour)} "
         f"{'' if finding.fix is None else click.style('[*]', fg='cyan') + ' '}{plain(finding.message)}"
     )
