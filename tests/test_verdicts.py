@@ -163,6 +163,41 @@ def _told(finding: Finding) -> str:
     return f"{finding.place.filename}:{finding.place.row} {finding.code} {verdict.ruling.value}: {verdict.message}"
 
 
+# What most resembles a mistake without being one. Each is judged above, as a right program, with findings made up all over it.
+TRAPS = {
+    "gradient accumulation": "missing-zero-grad/windows_with_last_batch",
+    "GAN": "missing-zero-grad/gan_reset_grad_helper",
+    "p.grad = None": "missing-zero-grad/grads_set_to_none_by_hand",
+    "LBFGS": "missing-zero-grad/style_closure_resets_inside",
+    "SAM": "zero-grad-before-step/sharpness_aware",
+    "GradScaler": "silent/scaled_micro_batches",
+    "soft targets": "softmax-before-logit-loss/soft_targets",
+    "distillation": "wrong-input-for-probability-loss/distillation_done_right",
+    "label smoothing": "silent/image_project",
+    "NLL of log-probabilities": "wrong-input-for-probability-loss/logarithm_of_softmax",
+    "sigmoid and BCELoss": "wrong-input-for-probability-loss/sigmoid_at_the_call",
+    "log_softmax and cross entropy": "silent/log_softmax_twice",
+    "frozen BatchNorm": "missing-train-mode/frozen_batchnorm_finetuning",
+    "MC dropout": "missing-eval-mode/mc_dropout_whole_network",
+    "EMA teacher": "missing-eval-mode/mean_teacher",
+    "train metric under no_grad": "missing-eval-mode/train_metric_under_no_grad",
+    "sequence-first view": "view-instead-of-permute/time_distributed",
+    "head split with transpose": "view-instead-of-permute/heads_then_transpose",
+    "size-1 axes": "view-instead-of-permute/size_one_axis",
+    "convolution, ReLU, BatchNorm": "bias-before-batchnorm/activation_before_norm",
+    "BatchNorm in eval": "bias-before-batchnorm/frozen_batchnorm",
+    "contrastive targets": "silent/in_batch_contrastive",
+    "positive regression with ReLU": "final-activation/counts_are_positive",
+    "PPO clamp": "silent/ppo",
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_the_traps_are_among_the_right_programs(trap: str) -> None:
+    path = next(path for path in cases() if case_id(path).removesuffix(".py") == TRAPS[trap])
+    assert not expected(path.parent if path.name == "train.py" else path)
+
+
 COMMANDS = (
     ("demo/greenhouse/train.py", {"NN101", "NN103", "NN201", "NN302", "NN401", "NN501"}),
     ("missing-zero-grad/zeroed_once_per_epoch.ipynb", {"NN201"}),
