@@ -52,6 +52,48 @@ def test_the_wrapped_network_itself_and_an_epoch_that_stays(project: Path) -> No
     assert "the DistributedSampler (train.py:18) gave the same order in 3 epochs: `set_epoch` was never called" in done.out
 
 
+SHARDED = """
+    import torch
+    import torch.distributed as dist
+    from torch import nn
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    class Block(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.norm, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x):
+            return x + self.down(torch.relu(self.up(self.norm(x))))
+
+    mesh = init_device_mesh("cpu", (1, 2), mesh_dim_names=("data", "tensor"))
+    model = nn.Sequential(nn.Linear(16, 32), Block(32), nn.Linear(32, 8))
+    parallelize_module(model[1], mesh["tensor"], {{"up": ColwiseParallel(), "down": RowwiseParallel()}})
+    model = fully_shard(model, mesh=mesh["data"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(8):
+        torch.manual_seed(step)
+        {zero}
+        model(torch.randn(8, 16)).pow(2).mean().backward()
+        optimizer.step()
+    dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize(
+    ("zero", "verdicts"),
+    [("pass", ["confirmed"]), ("optimizer.zero_grad()", []), ("optimizer.zero_grad(set_to_none=False)", [])],
+)
+def test_gradients_that_fsdp_puts_in_their_place(project: Path, zero: str, verdicts: list[str]) -> None:  # noqa: F811
+    """No hook of autograd sees them; the rest of the network is split over the ranks as in tensor parallelism."""
+    write(project, SHARDED.format(zero=zero))
+    done = run(project, "--nproc-per-node", "2", "train.py")
+    assert done.report["error"] is None and done.report["steps"] == 8, done.report["output"]
+    assert [(finding["code"], finding["runtime"]["verdict"]) for finding in done.report["findings"]] == [("NN201", word) for word in verdicts]
+
+
 @pytest.mark.parametrize(("second", "said"), [((1.0, 2.0, 3.0, 4.0, 5.0), True), ((1.0, 2.0, 3.0, 4.0, 6.0), False), ((1.0, 2.0), False)])
 def test_the_same_samples_on_all_ranks(second: tuple[float, ...], said: bool) -> None:
     made = (Spot("/train.py", 3, 3),)

@@ -73,7 +73,8 @@ class StepSeen(Record):
     """All steps of one optimizer from one place.
 
     `dirty` steps used gradients that were added to what an earlier step had used already; `wiped` steps found no gradient although a
-    backward had made some; `bare` steps found none at all; before `edited` steps the old gradients had been changed by hand.
+    backward had made some; `bare` steps found none at all; before `edited` steps the old gradients had been changed by hand,
+    before `unseen` ones by something else than a backward, of which it is not known whether it added or replaced.
     """
 
     where: Chain
@@ -84,6 +85,7 @@ class StepSeen(Record):
     wiped: int = 0
     bare: int = 0
     edited: int = 0
+    unseen: int = 0
     first_dirty: int = 0
     partial: int = 0  # steps before which the gradients of a backward were thrown away that no optimizer has used
     backwards: tuple[Chain, ...] = ()

@@ -27,6 +27,7 @@ _SENTINELS = 2  # parameters of an optimizer that are followed from one backward
 _PLACES = 6
 _READERS = ("torch.", "nnlint.")  # that read gradients without a purpose of the script's own
 _USED = 512  # backwards that are remembered as used
+_FLATTENED = "_fsdp_flattened"  # the mark of the first FSDP, which takes gradients away and brings them back as it pleases
 _NODES = 20000  # of a graph that are searched for its leaves
 
 Version = tuple[int, int]
@@ -34,6 +35,7 @@ Version = tuple[int, int]
 
 def version(grad: torch.Tensor) -> Version:
     """Changes with every write to the gradient, and when another takes its place."""
+    grad = getattr(grad, "_local_tensor", grad)  # of a DTensor: it is written to directly
     try:
         return grad.data_ptr(), grad._version
     except RuntimeError:  # sparse
@@ -43,7 +45,7 @@ def version(grad: torch.Tensor) -> Version:
 class Held:
     """A parameter in an optimizer. `used` is the gradient that the last step consumed, until something is added to it."""
 
-    __slots__ = ("dirty", "grown", "parameter", "produced", "sources", "used")
+    __slots__ = ("dirty", "grown", "parameter", "produced", "quiet", "sources", "used")
 
     def __init__(self, parameter: torch.Tensor) -> None:
         self.parameter = weakref.ref(parameter)
@@ -51,6 +53,7 @@ class Held:
         self.dirty = False
         self.grown: Union[Version, None] = None  # a dirty gradient after something was added to it
         self.produced = False  # since the last step
+        self.quiet = False  # its gradient comes by another way than autograd's: FSDP puts it there
         self.sources: set[int] = set()  # the backwards that made its gradient; of sentinels
 
 
@@ -66,12 +69,17 @@ class Watch:
         self.steps = 0
         self.edited = False
         self.tests = 0
+        self.alive = False  # whether one of those tests found a gradient that is not zero
         self.wiped_by: Chain = ()
         self.sources: set[int] = set()  # the backwards that brought it gradients since its last step
         self.lost: dict[int, Chain] = {}  # those of which they were thrown away, and by what
+        self.quiet: list[Held] = []
 
     def sentinels(self) -> Iterator[Held]:
         return islice(self.held.values(), _SENTINELS)
+
+
+Quiet = tuple[Watch, Held, Union[Version, None], bool]
 
 
 class Gradients:
@@ -135,8 +143,10 @@ class Gradients:
             self.running = self._count
             if self._reading and args and self._other_leaves(args[0]):
                 self._looked_at.append(self.running)
+            quiet = probe.safely_step(self._before)
             try:
                 result = original(*args, **kwargs)
+                probe.safely_step(self._arrived, quiet)
             finally:
                 self.running = 0
             probe.course.turned_back()
@@ -230,6 +240,29 @@ class Gradients:
             held.sources.add(self.running)
             watch.backwards.setdefault(self._backward)
 
+    def _before(self) -> list[Quiet]:
+        """The gradients of quiet parameters in front of a backward, and whether they leak if something is added to them."""
+        found: list[Quiet] = []
+        for watch in self._watches.values():
+            for held in watch.quiet:
+                grad = _grad(held)
+                old = None if grad is None else version(grad)
+                stale = old is not None and (old == held.used or (held.dirty and old == held.grown))
+                found.append((watch, held, old, stale and grad is not None and self._nonzero(watch, grad)))
+        return found
+
+    def _arrived(self, quiet: list[Quiet]) -> None:
+        """What a backward has done to the gradients of quiet parameters."""
+        for watch, held, old, leaks in quiet or ():
+            grad = _grad(held)
+            if grad is None or version(grad) == old:
+                continue
+            held.produced, held.used = True, None
+            held.dirty = leaks and old is not None and version(grad)[0] == old[0]
+            held.grown = version(grad)
+            watch.sources.add(self.running)
+            watch.backwards.setdefault(self._backward)
+
     def _lose(self, watch: Watch, held: Held) -> None:
         """Gradients that no step of this optimizer has used are gone."""
         watch.lost.update(dict.fromkeys(held.sources, watch.wiped_by))
@@ -239,7 +272,11 @@ class Gradients:
     def _nonzero(self, watch: Watch, grad: torch.Tensor) -> bool:
         """Looking at values makes a GPU wait, so only a few are looked at in each step; the others are taken to be like them."""
         watch.tests += 1
-        return watch.tests > _TESTS or bool(grad.detach().count_nonzero())
+        if watch.tests > _TESTS:
+            return watch.alive
+        nonzero = bool(grad.detach().count_nonzero())
+        watch.alive = watch.alive or nonzero
+        return nonzero
 
     def _zeroed(self, result: Any, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
         watch = self._watch(optimizer)
@@ -264,7 +301,7 @@ class Gradients:
         watch = self._watch(optimizer)
         self._hold(watch, optimizer)
         watch.steps += 1
-        watch.tests = 0
+        watch.tests, watch.alive = 0, False
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if callable(closure):
             return self._with_closure(watch, optimizer, closure, args, kwargs)
@@ -275,6 +312,7 @@ class Gradients:
         """What the step is about to use."""
         record = self._record(watch, optimizer)
         record.steps += 1
+        record.unseen += self._unseen(watch)
         if self._dirty(watch):
             record.dirty += 1
             record.first_dirty = record.first_dirty or watch.steps
@@ -294,6 +332,22 @@ class Gradients:
         record.backwards = tuple(watch.backwards)[:_PLACES]
         record.zeroings = tuple(watch.zeroings)[:_PLACES]
         self._probe.wire.changed(record)
+
+    def _unseen(self, watch: Watch) -> bool:
+        """Whether a gradient that a step had used was written to by something else than a backward: added to, or made anew in its place."""
+        rewritten = False
+        for held in watch.held.values():
+            parameter = held.parameter()
+            rewritten = rewritten or hasattr(parameter, _FLATTENED)
+            grad = None if parameter is None or held.produced else parameter.grad
+            if grad is None:
+                continue
+            if held.used is None or held.used != version(grad):
+                rewritten = rewritten or (held.used is not None and held.used[0] == version(grad)[0])
+                if not held.quiet:
+                    held.quiet = True
+                    watch.quiet.append(held)
+        return rewritten
 
     def _dirty(self, watch: Watch) -> bool:
         """Whether some gradient was added to one that a step had used."""
