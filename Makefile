@@ -15,7 +15,7 @@ BIN = .venv/bin
 
 # What the tests need: they run every fixture and every example of the documentation.
 .venv/tests: .venv/torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --group frameworks
 	@touch $@
 
 # What the site is built with.

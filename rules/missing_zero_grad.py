@@ -92,8 +92,8 @@ class MissingZeroGrad(Rule):
             message = f"the old gradients were changed by hand before {optimizer.edited} of {optimizer.steps} steps"
             return inconclusive(message, steps=optimizer.steps)
         if optimizer.unseen:
-            message = f"before {optimizer.unseen} of {optimizer.steps} steps the old gradients were written to by something else than a backward"
-            return inconclusive(message, steps=optimizer.steps)
+            steps = f"{optimizer.unseen} of {optimizer.steps} steps"
+            return inconclusive(f"before {steps} something else than a backward wrote to the old gradients", steps=optimizer.steps)
         if optimizer.steps < 5 or any(other.dirty for other in seen):
             return inconclusive(f"only {optimizer.steps} steps were seen", steps=optimizer.steps)
         return refuted(f"none of {optimizer.steps} steps used a gradient that an earlier step had used", steps=optimizer.steps)

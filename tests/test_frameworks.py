@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_runtime import Done, project, run, write  # noqa: F401
@@ -160,7 +161,7 @@ HYDRA = """
     if __name__ == "__main__":
         main()
 """
-CASES = {
+CASES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "lightning": (LIGHTNING, {"bias": False, "output": "self.head(self.body(x))"}, set()),
     "lightning, mistakes": (LIGHTNING, {"bias": True, "output": "self.head(self.body(x)).softmax(-1)"}, {"NN101", "NN501"}),
     "lightning, by hand": (MANUAL, {"zero": "first.zero_grad()"}, set()),

@@ -14,9 +14,7 @@ from types import ModuleType
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
         if name != "torch.accelerator":
             return None
         sys.meta_path.remove(self)
@@ -28,7 +26,9 @@ class Finder(importlib.abc.MetaPathFinder):
             import torch
 
             run(module)
-            vars(module).update(is_available=lambda: True, device_count=lambda: 4, current_accelerator=lambda check_available=False: torch.device("cpu"))
+            vars(module).update(
+                is_available=lambda: True, device_count=lambda: 4, current_accelerator=lambda check_available=False: torch.device("cpu")
+            )
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
