@@ -32,7 +32,7 @@ demo: .venv/torch  ## lint the project of several files in fixtures/demo/greenho
 	@$(BIN)/nnlint --runtime --format concise --exit-zero fixtures/demo/greenhouse/train.py
 
 test: .venv/tests  ## run all tests
-	$(BIN)/python -m pytest --quiet -n auto --dist loadgroup
+	$(BIN)/python -m pytest --quiet -n auto
 
 check: .venv/tests docs  ## style, types, generated files, the site
 	$(BIN)/ruff check .

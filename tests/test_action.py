@@ -9,27 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installs import ROOT, checkout, need_registry, run
+from installs import ROOT, checkout, need_registry, once, run
 
 yaml: Any = pytest.importorskip("yaml")
-pytestmark = [
-    pytest.mark.xdist_group("pre-commit"),
-    pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 EXAMPLE = ROOT / "fixtures" / "demo" / "loop"
 
 
 class Runner:
-    """What a runner gives to the steps of one job."""
+    """What a runner gives to the steps of one job, in a folder of its own. What has been installed lies beside the action."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, action: Path, folder: Path) -> None:
         self.workspace = folder / "workspace"
         self.summary = folder / "summary.md"
-        self.path = folder / "path"
+        self.path = action / "path"
         self.workspace.mkdir()
         self.environment = {
-            "GITHUB_ACTION_PATH": str(checkout(folder / "action")),
+            "GITHUB_ACTION_PATH": str(action / "checkout"),
             "GITHUB_PATH": str(self.path),
             "GITHUB_STEP_SUMMARY": str(self.summary),
             "GITHUB_WORKSPACE": str(self.workspace),
@@ -50,9 +47,13 @@ class Runner:
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     need_registry()
-    made = Runner(tmp_path_factory.mktemp("runner"))
-    code, output = made.step("Install nnlint")
-    assert code == 0, output
+
+    def fill(folder: Path) -> None:
+        checkout(folder / "checkout")
+        code, output = Runner(folder, folder).step("Install nnlint")
+        assert code == 0, output
+
+    made = Runner(once(tmp_path_factory, "action", fill), tmp_path_factory.mktemp("runner"))
     for path in EXAMPLE.glob("*.py"):
         shutil.copy(path, made.workspace)
     return made

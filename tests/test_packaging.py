@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from installs import LEFT_OUT, PIP, ROOT, checkout, done, need_registry, run
+from installs import LEFT_OUT, PIP, ROOT, checkout, done, need_registry, once, run
 
 from nnlint.registry import catalogue
 
@@ -22,7 +22,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-pytestmark = pytest.mark.xdist_group("packaging")
 EXAMPLE = ROOT / "examples" / "nnlint-example"
 
 
@@ -44,24 +43,22 @@ def test_every_folder_with_modules_is_a_package() -> None:
 @pytest.fixture(scope="session")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, built without a network in a copy of the checkout."""
-    work = tmp_path_factory.mktemp("sdist")
-    code = "import sys, setuptools.build_meta as backend; backend.build_sdist(sys.argv[1])"
-    done(sys.executable, "-c", code, work, cwd=checkout(work / "checkout"))
-    (built,) = work.glob("nnlint-*.tar.gz")
+    code = "import setuptools.build_meta as backend; backend.build_sdist('..')"
+    folder = once(tmp_path_factory, "sdist", lambda folder: done(sys.executable, "-c", code, cwd=checkout(folder / "checkout")))
+    (built,) = folder.glob("nnlint-*.tar.gz")
     return built
 
 
 @pytest.fixture(scope="session")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the source distribution: what is missing there is missing here."""
-    return built(sdist, tmp_path_factory.mktemp("wheel"))
+    (built,) = once(tmp_path_factory, "wheel", lambda folder: build(sdist, folder)).glob("*.whl")
+    return built
 
 
-def built(source: Path, folder: Path) -> Path:
-    """The wheel of a project, built without a network."""
+def build(source: Path, folder: Path) -> None:
+    """The wheel of a project, without a network."""
     done(*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, source, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
 
 
 def test_sdist(sdist: Path) -> None:
@@ -118,12 +115,14 @@ def test_an_installed_wheel_finds_its_rules(wheel: Path, tmp_path: Path) -> None
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that was empty before the wheel and the example of a rule package were installed in it."""
     need_registry()
-    folder = tmp_path_factory.mktemp("environment")
-    example = shutil.copytree(EXAMPLE, folder / "example", ignore=LEFT_OUT)
-    done(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
-    python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    done(*PIP, "--python", python, "install", "--quiet", wheel, built(example, folder), cwd=folder)
-    return python
+    inside = Path("venv", "Scripts" if os.name == "nt" else "bin", "python")
+
+    def fill(folder: Path) -> None:
+        build(shutil.copytree(EXAMPLE, folder / "example", ignore=LEFT_OUT), folder)
+        done(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+        done(*PIP, "--python", folder / inside, "install", "--quiet", wheel, *folder.glob("*.whl"), cwd=folder)
+
+    return once(tmp_path_factory, "environment", fill) / inside
 
 
 def nnlint(python: Path, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -11,12 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from installs import ROOT, checkout, done, need_registry, run
+from installs import ROOT, checkout, done, need_registry, once, run
 
-pytestmark = [
-    pytest.mark.xdist_group("pre-commit"),
-    pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
 pytest.importorskip("pre_commit")
 
 GIT = ("git", "-c", "user.name=nnlint", "-c", "user.email=nnlint@localhost", "-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false")
@@ -62,11 +59,14 @@ Commit = Callable[..., subprocess.CompletedProcess[str]]
 def hooks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """This checkout as a repository of git, and the folder in which pre-commit keeps the environment that it builds from it."""
     need_registry()
-    work = tmp_path_factory.mktemp("pre-commit")
-    hooks = checkout(work / "hooks")
-    for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "Hooks")):
-        done(*GIT, *words, cwd=hooks)
-    return hooks, work / "home"
+
+    def fill(folder: Path) -> None:
+        hooks = checkout(folder / "hooks")
+        for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "Hooks")):
+            done(*GIT, *words, cwd=hooks)
+
+    work = once(tmp_path_factory, "pre-commit", fill)
+    return work / "hooks", work / "home"
 
 
 @pytest.fixture
