@@ -17,6 +17,7 @@ from nnlint.output import FORMATS
 from nnlint.trouble import Trouble
 
 if TYPE_CHECKING:
+    from nnlint.confirm.session import Confirmation
     from nnlint.fix.session import Mended
     from nnlint.lint import Result
     from nnlint.registry import Catalogue
@@ -117,7 +118,7 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
     help="Make up the items of datasets whose data is missing, by the network and the loss, or like a sample: FILE.pt, .npz, .npy.",
 )
 @_option(RUNTIME, "--show-output", is_flag=True, help="Let the script print.")
-@_option(RUNTIME, "--report", metavar="FILE.json", type=_FILE, help="Write the whole run there.")
+@_option(RUNTIME, "--report", metavar="FILE", type=_FILE, help="Write the whole run there, as a page (.html) or as data (.json).")
 @_option(OTHER, "--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @_option(OTHER, "--cache-dir", metavar="DIR", type=_FILE, help="Where the cache is (default: .nnlint_cache beside the configuration file).")
 @_option(OTHER, "--explain", metavar="RULE", type=Rules(several=False), help="Show the page of a rule, given by its code or name.")
@@ -266,7 +267,7 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] 
     from nnlint.confirm.project import find
     from nnlint.confirm.session import Options, confirm
     from nnlint.output import FOR_PEOPLE, render
-    from nnlint.output.runtime import Live, document, report
+    from nnlint.output.runtime import Live, report
     from nnlint.registry import catalogue
     from nnlint.settings import settle
 
@@ -301,13 +302,25 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] 
     text = render(options["format_"], done.result, quiet=options["quiet"], links=options["links"])
     _write(text + (report(done) if people and not options["quiet"] else ""), options["output"], colour)
     if options["report"]:
-        import json
-
-        _write(json.dumps(document(done, __version__), indent=2) + "\n", options["report"], False, "--report")
+        _write(_whole(done, options["report"]), options["report"], False, "--report")
     if not done.started:
         click.echo(f"nnlint: the script could not be run: {done.outcome.ended.error}", err=True)
         return 2
     return _exit_code(done.result, options)
+
+
+def _whole(done: Confirmation, path: str) -> str:
+    """What `--report` writes: a page to look at, or data."""
+    import json
+
+    from nnlint.output.runtime import document
+
+    whole = document(done, __version__)
+    if path.endswith((".html", ".htm")):
+        from nnlint.output import html
+
+        return html.render(done, whole)
+    return json.dumps(whole, indent=2) + "\n"
 
 
 def _sample(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html.parser
 import importlib.util
 import json
 import os
@@ -379,3 +380,23 @@ def test_a_device_that_there_is_not(project: Path) -> None:
     done = run(project, "--device", "cpu", "--steps", "1000", "train.py")
     assert "ran on cpu" in done.report["output"] and done.report["device"] == "cpu"
     assert verdicts(done) == {"NN101": "confirmed", "NN201": "confirmed", "NN501": "confirmed"}
+
+
+def test_the_report_as_a_page(project: Path) -> None:
+    write(project, NETWORK, "print('<b>raw</b> & more')\n", TRAIN)
+    page = project.parent / "report.html"
+    words = [sys.executable, "-m", "nnlint", "--runtime", "--report", str(page), "train.py"]
+    done = subprocess.run(words, cwd=project, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr  # the finding is a note
+    text = page.read_text(encoding="utf-8")
+    html.parser.HTMLParser().feed(text)
+    assert '<span class="verdict confirmed">confirmed</span>' in text and "bias-before-batchnorm" in text
+    assert "&lt;b&gt;raw&lt;/b&gt; &amp; more" in text and "<b>raw" not in text and "\x1b" not in text
+    assert "nn.Linear(6, 16), nn.BatchNorm1d(16)" in text, "the code that it speaks of"
+
+
+def test_the_report_says_what_the_probe_took(project: Path) -> None:
+    write(project, NETWORK, TRAIN)
+    report = run(project, "train.py").report
+    assert set(report["overhead"]) == {"start_seconds", "extra_seconds"} and all(value > 0 for value in report["overhead"].values())
+    assert report["overhead"]["extra_seconds"] < report["seconds"]

@@ -9,6 +9,7 @@ from nnlint.confirm.records import (
     AnyRecord,
     BiasSeen,
     Chain,
+    Cost,
     Ended,
     ForwardSeen,
     Guarded,
@@ -50,6 +51,7 @@ class Evidence:
         self.guessed = any(not record.given for record in stood)  # ... and its values say nothing
         self.setting = next(iter(self._all(Setting)), None)
         self.guarded = next(iter(self._all(Guarded)), None)
+        self.cost = next(iter(self._all(Cost)), None)
         self.whole = any(record.reason == "end" for record in self._all(Ended))  # the script ran to its own end
         self.steps = max((progress.steps for progress in self._all(Progress)), default=0)
 

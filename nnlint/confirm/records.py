@@ -237,4 +237,11 @@ class Ended(Record):
     missing: str = ""  # the file that was not found
 
 
-AnyRecord = Union[LossSeen, StepSeen, ForwardSeen, ViewSeen, RankSeen, BiasSeen, Progress, Setting, Guarded, Note, Synthetic, Ended]
+class Cost(Record):
+    """Seconds that the probe took to be put in its place, and for computations of its own; what it adds to each step is not in it."""
+
+    start: float
+    extra: float
+
+
+AnyRecord = Union[LossSeen, StepSeen, ForwardSeen, ViewSeen, RankSeen, BiasSeen, Progress, Setting, Guarded, Note, Synthetic, Cost, Ended]

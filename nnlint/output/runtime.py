@@ -131,6 +131,7 @@ def document(confirmation: Confirmation, version: str) -> dict[str, Any]:
         "error": {"message": ended.error, "trace": ended.trace, "missing": ended.missing or None} if ended.reason == "error" else None,
         "findings": [entry(finding) for finding in confirmation.result.findings],
         "recipe": [],
+        "overhead": None if evidence.cost is None else {"start_seconds": evidence.cost.start, "extra_seconds": evidence.cost.extra},
         "synthetic": evidence.synthetic,
         "notes": [*remarks(evidence), *evidence.notes, *outcome.aside],
         "guard": None if evidence.guarded is None else {"kernel": evidence.guarded.kernel, "limits": evidence.guarded.limits},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Union
@@ -23,7 +24,7 @@ from nnlint.confirm.child.gradients import Gradients
 from nnlint.confirm.child.losses import Losses
 from nnlint.confirm.child.ranks import Ranks
 from nnlint.confirm.child.views import Views
-from nnlint.confirm.records import Chain, Note, Record
+from nnlint.confirm.records import Chain, Cost, Note, Record
 
 if TYPE_CHECKING:
     from nnlint.confirm.child.entry import Session
@@ -38,6 +39,7 @@ class Probe:
         self.session = session
         self.job, self.wire, self.frames = session.job, session.wire, session.frames
         self.on = True
+        self._began = self._extra = 0.0
         self._noted: set[str] = set()
         self._guarded: dict[str, Function] = {}
         self.births = Births(self)
@@ -50,6 +52,11 @@ class Probe:
         self.course = Course(self)
 
     def install(self) -> None:
+        began = time.perf_counter()
+        self._install()
+        self._began = time.perf_counter() - began
+
+    def _install(self) -> None:
         if self.job.synthetic:
             from nnlint.confirm.child.standin import StandIns
 
@@ -69,6 +76,7 @@ class Probe:
             self.bench.run()
         self.on = False
         self.course.settle()
+        self.wire.send(Cost(start=self._began, extra=self._extra))
 
     def failed(self, error: BaseException) -> None:
         """The script ends with an error."""
@@ -149,6 +157,7 @@ class Probe:
         state, on = random.getstate(), self.on
         numbers = _numpy_state()
         self.on = False
+        began = time.perf_counter()
         try:
             with torch.random.fork_rng(devices=devices):
                 yield
@@ -156,6 +165,7 @@ class Probe:
             self.on = on
             random.setstate(state)
             _restore_numpy(numbers)
+            self._extra += time.perf_counter() - began
 
     def _switch_off_compilers(self) -> None:
         """Compiled code hides what the probe looks at. The launcher has switched it off; a script that asks for it is told so."""
