@@ -441,7 +441,10 @@ def _run(args: Sequence[str] | None) -> int:
         error.show()
         return 2
     except Trouble as trouble:
-        click.echo(f"nnlint: {trouble}", err=True)
+        from nnlint.output.line import plain
+
+        for line in str(trouble).splitlines():
+            click.echo(f"nnlint: {plain(line)}", err=True)
         return 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("nnlint: interrupted", err=True)

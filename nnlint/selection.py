@@ -46,7 +46,7 @@ def decide(catalogue: Catalogue, layers: Sequence[Layer]) -> dict[str, Decision]
             decisions = dict.fromkeys(decisions, Decision(False, f"not selected by {layer.origin}"))
         words = [(word, True) for word in (*(layer.select or ()), *layer.extend_select)] + [(word, False) for word in layer.ignore]
         # At the same specificity, ignoring wins: the order is stable.
-        for word, runs in sorted(words, key=lambda item: _specificity(catalogue, item[0])):
+        for word, runs in sorted(dict.fromkeys(words), key=lambda item: _specificity(catalogue, item[0])):
             decision = Decision(runs, f"`{word}` {'selected' if runs else 'ignored'} by {layer.origin}")
             decisions.update(dict.fromkeys(expand(catalogue, word, layer.origin), decision))
     return {**decisions, InvalidSyntax.code: Decision(True, "always")}

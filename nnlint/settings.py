@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -23,6 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_MOST = 10**9
 Threshold = Literal["error", "warning", "note", "never"]
 
 
@@ -120,8 +120,9 @@ def settle(paths: Sequence[str], flags: Table, *, force_exclude: bool = False, g
         running |= {name: value for name, value in run.items() if value is not None}
         origins |= {_kebab(name): origin for name, value in found.items() if value is not None}
         origins |= {f"runtime.{_kebab(name)}": origin for name, value in run.items() if value is not None}
-    if not math.isfinite(seconds := running.get("timeout", 0.0)):
-        raise Trouble(f"{origins['runtime.timeout']}: `runtime.timeout`: expected a number of seconds, got {seconds}")
+    for name, most, what in (("timeout", sys.float_info.max, "seconds"), ("steps", _MOST, "steps")):
+        if not running.get(name, 0) <= most:
+            raise Trouble(f"{origins[f'runtime.{name}']}: `runtime.{name}`: expected a number of {what}, got {running[name]}")
     return Settings(
         layers=tuple(layers),
         per_file_ignores=tuple(ignores),
@@ -150,13 +151,15 @@ def _has_table(path: Path) -> bool:
 def _chain(path: Path | None) -> Iterator[tuple[Path, Table]]:
     """The tables of a file and of those that it extends, the weakest first."""
     chain: list[tuple[Path, Table]] = []
+    seen: set[str] = set()
     while path is not None:
         table = _read(path, extended=bool(chain))
         chain.append((path, table))
         if table.extend is None:
             break
+        seen.add(os.path.realpath(path))
         path = _path(path.parent, table.extend)
-        if path is not None and os.path.realpath(path) in (os.path.realpath(other) for other, _ in chain):
+        if path is not None and os.path.realpath(path) in seen:
             raise Trouble(f"{key(chain[-1][0])}: `extend` leads back to the same file")
     return reversed(chain)
 
@@ -183,9 +186,20 @@ def _read(path: Path, *, extended: bool = False) -> Table:
 
 def _known(path: Path, raw: Mapping[str, Any], table: type[msgspec.Struct], prefix: str = "") -> None:
     known = [field.encode_name for field in msgspec.structs.fields(table)]
-    for name in raw:
+    for name, value in raw.items():
+        if name == "tool" and table is Table:
+            raise Trouble(f"{key(path)}: unknown key `tool`; `[tool.nnlint]` is for pyproject.toml, here its keys stand without a heading")
+        if _holds_nul(value):
+            raise Trouble(f"{key(path)}: `{prefix}{name}`: no text here may hold a NUL")
         if name not in known:
             raise Trouble(f"{key(path)}: unknown key `{prefix}{name}`{near(name.replace('_', '-'), known)}")
+
+
+def _holds_nul(value: Any) -> bool:
+    """Whether there is a character that no path or rule can have, and at which the system's own calls fail."""
+    if isinstance(value, dict):
+        return any(_holds_nul(each) for pair in value.items() for each in pair)
+    return any(map(_holds_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -148,6 +148,10 @@ def test_what_is_extended_keeps_its_own_folder(folder: Path) -> None:
         ("per-file-ignores = { 'a' = 'NN1' }", r"nnlint\.toml: `per-file-ignores.*`: expected `array`, got `str`"),
         ("select = 2020-01-01", r"nnlint\.toml: `select`: expected `array`, got `date`"),
         ("x = " + "[" * 100_000, r"nnlint\.toml: is nested too deeply"),
+        ('extend = "a\\u0000"', r"nnlint\.toml: `extend`: no text here may hold a NUL"),
+        ('per-file-ignores = { "a\\u0000" = [] }', r"nnlint\.toml: `per-file-ignores`: no text here may hold a NUL"),
+        ("runtime = { steps = 99999999999999999999999 }", r"nnlint\.toml: `runtime\.steps`: expected a number of steps"),
+        ("[tool.nnlint]", r"nnlint\.toml: unknown key `tool`; `\[tool\.nnlint\]` is for pyproject\.toml"),
         ("'' = 1", r"nnlint\.toml: unknown key ``"),
         ("select = ['\x00']", r"nnlint\.toml: (illegal|found invalid) character"),
     ],
@@ -181,6 +185,11 @@ def test_words_for_files_that_are_not_there(run: Run, folder: Path) -> None:
     (folder / "a.py").write_text("import torch\n")
     message = "nnlint: nnlint.toml: unknown rule or group `missing-zero-gard`; did you mean `missing-zero-grad`?\n"
     assert run("a.py") == (2, "", message)
+
+
+def test_trouble_does_not_steer_the_terminal(run: Run, folder: Path) -> None:
+    configure(folder, '"a\\u001b[31m\\nb" = 1')
+    assert run() == (2, "", "nnlint: nnlint.toml: unknown key `a�[31m\nnnlint: b`\n")
 
 
 def test_output_format(run: Run, folder: Path) -> None:
