@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,7 +74,7 @@ def analyse(
                 for report in rule.check(story):
                     keep(reports, rule, report)
             except Exception as error:  # noqa: BLE001  (the user is told, and the other rules go on)
-                failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), _complaint(rule, error))
+                failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), rule.complaint(error, "this program"))
                 failures += [] if failure in failures else [failure]
     tick()
     return Analysis(place(reports.values(), sources, program, memory.spans), failures)
@@ -84,14 +82,6 @@ def analyse(
 
 def _go_on() -> None:
     pass
-
-
-def _complaint(rule: Rule, error: Exception) -> str:
-    """Which rule could not judge a program, and why: rules may be anyone's."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"the rule `{rule.name()}` ({type(rule).__module__}) failed on this program ({what}, in {where}); please tell its authors"
 
 
 def keep(reports: dict[tuple[str, Site], tuple[Rule, Report]], rule: Rule, report: Report) -> None:

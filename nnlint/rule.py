@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from enum import Enum
@@ -49,6 +51,13 @@ class Rule(ABC):
     def observe(self, evidence: Evidence) -> Iterator[Finding]:
         """Instances of the defect that a run has shown, whether or not the program showed them."""
         return iter(())
+
+    def complaint(self, error: Exception, what: str) -> str:
+        """What is told where the rule itself has raised an error: rules may be anyone's."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return f"the rule `{self.name()}` ({type(self).__module__}) failed on {what} ({why}, in {where}); please tell its authors"
 
     def observed(self, place: Place, message: str, help: str, verdict: Verdict, trace: tuple[Step, ...] = ()) -> Finding:
         """A finding that rests on a run."""

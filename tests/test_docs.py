@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -85,6 +86,21 @@ def test_links_lead_to_files(path: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not re.match(r"https?:|#", link):
             assert (path.parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_test_for_pytest_works(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    (block,) = (block for kind, block in BLOCK.findall(text) if kind == "python")
+    (tmp_path / "test_lint.py").write_text(block)
+    loop = (ROOT / "fixtures" / "demo" / "loop" / "train.py").read_text(encoding="utf-8")
+    wrong = loop.replace("from net import net", "net = torch.nn.Linear(784, 10)")
+    right = wrong.replace("loss.backward()", "optimizer.zero_grad(); loss.backward()")
+    for program, outcome in ((wrong, "1 failed"), (right, "1 passed")):
+        (tmp_path / "train.py").write_text(program)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lint.py"]
+        path = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False)
+        assert outcome in ended.stdout
 
 
 def test_every_page_is_in_the_menu() -> None:

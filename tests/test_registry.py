@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from nnlint import registry
-from nnlint.findings import Report, Severity
+from nnlint.confirm.evidence import Evidence
+from nnlint.confirm.judgement import judge
+from nnlint.findings import Confidence, Finding, Place, Report, Severity
 from nnlint.rule import Rule
 from nnlint.testing import findings
 from nnlint.trace.story import Story
 from nnlint.trouble import Trouble
+from nnlint.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILTIN = registry.catalogue().rules
@@ -134,6 +137,12 @@ class HastyRule(Rule):
     def check(self, story: Story) -> Iterator[Report]:
         raise ZeroDivisionError("too hasty")
 
+    def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
+        raise ZeroDivisionError("too hasty")
+
+    def observe(self, evidence: Evidence) -> Iterator[Finding]:
+        yield from self.judge(None, evidence)  # type: ignore[arg-type, misc]
+
 
 def test_a_rule_that_fails_is_named_and_stops_no_other() -> None:
     program = "from torch import nn\nlayers = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Softmax(1))\n"
@@ -147,6 +156,15 @@ def test_a_rule_that_fails_is_named_and_stops_no_other() -> None:
         broken.message,
     )
     assert finding.code == "NN101"
+
+
+def test_a_rule_that_fails_on_what_a_run_has_shown_is_named() -> None:
+    place = Place("train.py", None, 1, 1, 1, 2)
+    finding = Finding("XY102", "hasty-rule", Severity.NOTE, Confidence.CERTAIN, "too fast", "slow down", place)
+    told: list[Finding]
+    for told in ([finding], []):
+        with pytest.raises(Trouble, match=r"the rule `hasty-rule` \(test_registry\) failed on what the run has shown \(ZeroDivisionError"):
+            judge(told, [HastyRule()], Evidence([], lambda spot: None))
 
 
 def test_a_plugin_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
