@@ -350,6 +350,60 @@ def test_a_stream_that_opens_its_file_late(project: Path) -> None:
     assert done.said("int64 (16,) in [0, 99] and int64 () in [0, 3]")
 
 
+PAIRED = """
+    import csv
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, Dataset
+
+    class Digits(Dataset):
+        def __init__(self, path):
+            with open(path) as file:
+                self.rows = list(csv.reader(file))
+        def __len__(self):
+            return len(self.rows)
+        def __getitem__(self, at):
+            row = self.rows[at]
+            return torch.tensor([float(value) for value in row[1:]]), int(row[0])
+
+    class Generator(nn.Module):
+        def __init__(self, classes=10, latent=32):
+            super().__init__()
+            self.embed = nn.Embedding(classes, 16)
+            self.net = nn.Sequential(nn.Linear(latent + 16, 64), nn.ReLU(), nn.Linear(64, 196), nn.Tanh())
+        def forward(self, noise, labels):
+            return self.net(torch.cat([noise, self.embed(labels)], 1))
+
+    class Critic(nn.Module):
+        def __init__(self, classes=10):
+            super().__init__()
+            self.embed = nn.Embedding(classes, 16)
+            self.net = nn.Sequential(nn.Linear(196 + 16, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1), nn.Sigmoid())
+        def forward(self, x, labels):
+            return self.net(torch.cat([x, self.embed(labels)], 1))
+
+    generator, critic = Generator(), Critic()
+    first = torch.optim.Adam(generator.parameters(), 2e-4)
+    second = torch.optim.Adam(critic.parameters(), 2e-4)
+    criterion = nn.BCEWithLogitsLoss()
+    for x, labels in DataLoader(Digits("digits.csv"), batch_size=16):
+        fake = generator(torch.randn(len(x), 32), labels)
+        ones = torch.ones(len(x), 1)
+        second.zero_grad()
+        (criterion(critic(x, labels), ones) + criterion(critic(fake.detach(), labels), 0 * ones)).backward()
+        second.step()
+        criterion(critic(fake, labels), ones).backward()
+        first.step()
+"""
+
+
+def test_networks_that_take_data_and_its_class(project: Path) -> None:
+    write(project, "train.py", PAIRED)
+    done = run(project, "--synthetic-data", "train.py")
+    assert done.said("float32 (196,) and int64 () in [0, 9]"), "what is left of the Linear layer's width beside the embedded class"
+    assert done.verdict("NN101")["verdict"] == done.verdict("NN201")["verdict"] == "confirmed"
+
+
 def test_a_file_that_no_dataset_reads_cannot_be_made_up(project: Path) -> None:
     write(project, "train.py", "import torch\nweights = torch.load('weights.pt')\n")
     done = run(project, "--synthetic-data", "train.py")

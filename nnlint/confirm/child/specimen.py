@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import inspect
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Union
@@ -130,8 +131,25 @@ def guesses(network: torch.nn.Module, lengths: Iterable[int] = LENGTHS, sides: I
             found |= dict.fromkeys(zip(*by_layer[:wanted], strict=False))
             found[tuple(fields[-1] for fields in by_layer[:wanted])] = None
         found |= dict.fromkeys((field,) * wanted for fields in by_layer for field in fields)
+        if wanted == 2:
+            found |= dict.fromkeys(_conditioned(layers, lengths, sides))
     found |= dict.fromkeys((field,) for fields in by_layer for field in fields)
     yield from found
+
+
+def _conditioned(layers: Iterable[torch.nn.Module], lengths: Iterable[int], sides: Iterable[int]) -> Iterator[tuple[Field, ...]]:
+    """Data and a class, in either order: what the class is embedded in may be laid beside the data, in front of a Linear layer."""
+    embeddings = [layer for layer in layers if isinstance(layer, torch.nn.Embedding)]
+    others = [layer for layer in layers if not isinstance(layer, torch.nn.Embedding)]
+    for embedding, layer in itertools.product(embeddings, others):
+        label = Field((), torch.int64, 0, embedding.num_embeddings - 1)
+        data = list(fields_for(layer, lengths, sides))
+        if isinstance(layer, torch.nn.Linear) and layer.in_features > embedding.embedding_dim:
+            shapes = _rows(layer.in_features - embedding.embedding_dim, ())
+            data += [Field(shape, layer.weight.dtype) for shape in shapes]
+        for field in data:
+            yield field, label
+            yield label, field
 
 
 class Specimen:
