@@ -60,7 +60,7 @@ class Buffer:
 
 
 class Documents:
-    """All open texts of Python by path; the one last touched comes first."""
+    """All open texts of Python by path, the one last touched first. `buffers` is made anew by every change: a run keeps what it got."""
 
     def __init__(self) -> None:
         self.buffers: dict[str, Buffer] = {}
@@ -126,13 +126,13 @@ class Documents:
         buffer = self.owner(uri)
         if buffer is None:
             return False
-        del self.buffers[buffer.path]
+        self.buffers = {path: other for path, other in self.buffers.items() if other is not buffer}
         self._owners = {address: path for address, path in self._owners.items() if path != buffer.path}
         return True
 
     def _keep(self, buffer: Buffer) -> None:
-        self.buffers.pop(buffer.path, None)
-        self.buffers = {buffer.path: buffer, **self.buffers}
+        others = {path: other for path, other in self.buffers.items() if path != buffer.path}
+        self.buffers = {buffer.path: buffer, **others}
         self._owners = {address: path for address, path in self._owners.items() if path != buffer.path}
         self._owners.update(dict.fromkeys((buffer.uri, *buffer.uris), buffer.path))
 

@@ -32,7 +32,7 @@ from nnlint.trouble import Trouble
 log = logging.getLogger("nnlint")
 
 _WATCHED = ("**/*.py", "**/*.ipynb", "**/nnlint.toml", "**/pyproject.toml", "**/.gitignore")
-_WAIT = 5.0
+_WAIT = 20.0
 """Seconds for which an action waits for the findings of a text that has just changed."""
 
 
@@ -69,6 +69,7 @@ class Server(LanguageServer):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._related = self._markdown = True
         self._complaint = ""
+        self._failed = False
         self._waiting: set[asyncio.Event] = set()
 
     # --- what the editor can do ------------------------------------------------------------------------------------
@@ -167,7 +168,9 @@ class Server(LanguageServer):
             raise
         except Exception as error:
             log.exception("a run has failed")
-            self._later(self.complain, f"a mistake in nnlint: {type(error).__name__}: {error}")
+            if not self._failed:
+                self._failed = True
+                self._later(self.complain, f"a mistake in nnlint itself ({type(error).__name__}: {error}); please report it")
 
     def _lint(self, task: Task, tick: Callable[[], None]) -> None:
         troubles: list[str] = []

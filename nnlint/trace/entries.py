@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Union
@@ -105,11 +106,17 @@ def _driven(m: Machine, file: File) -> Iterator[Story]:
 def _called(m: Machine, func: FuncVal) -> bool:
     """Whether another function of a module that knows it has its name in it."""
     return any(
-        func.name in other.words and other is not func.node
+        _naming(m, frame.file)[func.name] > (func.file is frame.file and isinstance(func.node, r.Function) and func.name in func.node.words)
         for frame in list(m.namespaces.values())
         if frame.vars.get(func.name) is func
-        for other in _functions(frame.file.module.body)
     )
+
+
+def _naming(m: Machine, file: File) -> Counter[str]:
+    """How many functions of a file have a name in them, for all names."""
+    if file.key not in m.naming:
+        m.naming[file.key] = Counter(name for func in _functions(file.module.body) for name in func.words)
+    return m.naming[file.key]
 
 
 def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:

@@ -124,6 +124,7 @@ class Machine:
         self.harmless: set[Site] = set()
         self.names: dict[Hashable, int] = {}
         self.tried: Counter[tuple[object, object]] = Counter()
+        self.naming: dict[str, Counter[str]] = {}
         self.measured: Counter[Site] = Counter()
         self.decorated: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
