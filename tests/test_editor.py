@@ -221,7 +221,8 @@ def test_all_safe_fixes(editor: Editor, space: Path) -> None:
 def test_ignoring_with_a_reason(editor: Editor, space: Path) -> None:
     uri = editor.open(space / "train.py", LEAKY)
     (found,) = editor.wait_for(uri, "NN201")
-    (ignore,) = editor.actions(uri, found.range, "quickfix")
+    ignore = editor.actions(uri, found.range, "quickfix")[-1]
+    assert ignore.title == "nnlint: ignore missing-zero-grad (NN201) here, with a reason"
     assert ignore.is_preferred is None
     editor.apply(ignore)
     editor.wait_for(uri)
@@ -244,7 +245,7 @@ def test_a_notebook(editor: Editor, space: Path) -> None:
     )
     (found,) = editor.wait_for(uris[2], "NN201")
     assert place(found.range) == (3, 20, 3, 35)
-    (ignore,) = editor.actions(uris[2], found.range)
+    ignore = editor.actions(uris[2], found.range)[-1]
 
     def change(told: types.NotebookDocumentCellChanges, version: int) -> None:
         identifier = types.VersionedNotebookDocumentIdentifier(uri=uri, version=version)
