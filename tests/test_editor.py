@@ -245,7 +245,7 @@ def test_a_notebook(editor: Editor, space: Path) -> None:
     )
     (found,) = editor.wait_for(uris[2], "NN201")
     assert place(found.range) == (3, 20, 3, 35)
-    ignore = editor.actions(uris[2], found.range)[-1]
+    ignore = editor.actions(uris[2], found.range, "quickfix")[-1]
 
     def change(told: types.NotebookDocumentCellChanges, version: int) -> None:
         identifier = types.VersionedNotebookDocumentIdentifier(uri=uri, version=version)
