@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from editors import ROOT, Editor, after
+from clients import ROOT, Editor, after
 from lsprotocol import types
 
 MODEL = """\
