@@ -49,7 +49,8 @@ class BiasBeforeBatchnorm(Rule):
     The bias is perturbed on a copy: the output of the normalisation does not change, while it does for the weight.
 
     ## Fix
-    `bias=False`.
+    `bias=False`, in the call that builds the layer. *Unsafe: checkpoints that were saved before hold a bias for which there is no place
+    any more.* None where the program reads a `.bias` without asking whether there is one (an initialization, say).
 
     ## References
     `torch.nn.BatchNorm2d`.

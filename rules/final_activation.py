@@ -56,7 +56,9 @@ class FinalActivation(Rule):
     The producer of the loss input is read from the autograd graph, and the share of outputs at the activation's bound is counted.
 
     ## Fix
-    Remove the activation after the last layer.
+    The activation goes: the call, or the item of the `Sequential`. *Unsafe: the output is no longer bounded, on which others may rely.*
+    None where more layers follow in some use of it, where the output also goes into anything but such losses, softmax and decisions by
+    rank, and where a `Sequential` is sliced or counted from its end.
 
     ## References
     The former PyTorch tutorial with this mistake: pytorch/tutorials#1526.

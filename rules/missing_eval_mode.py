@@ -64,7 +64,9 @@ class MissingEvalMode(Rule):
     The mode of every Dropout and BatchNorm is recorded at each forward, training and evaluation told apart by what follows.
 
     ## Fix
-    `net.eval()` before the evaluation, `net.train()` after it.
+    `net.eval()` before the loop or block that evaluates, for each network in it, and `net.train()` before the loop that trains, where
+    nothing else brings it back. *Unsafe: the reported numbers change: from now on they are those of the network in eval mode.* None where
+    the same lines train and evaluate, and where parts of the network are switched on their own.
 
     ## References
     `torch.nn.Module.eval`.

@@ -66,7 +66,9 @@ class MissingTrainMode(Rule):
     The mode of every Dropout and BatchNorm is recorded at each forward that a `backward` follows.
 
     ## Fix
-    `net.train()` at the start of every epoch, or right after each evaluation.
+    `net.train()` before the loop that trains, within the epoch; with an evaluation inside of that loop, in front of the call. *Unsafe:
+    training takes another course: until now it went on in eval mode after the first evaluation.* None where parts of the network are
+    switched on their own (frozen BatchNorm), which `train()` would undo.
 
     ## References
     `torch.nn.Module.train`.

@@ -58,7 +58,9 @@ class MissingZeroGrad(Rule):
     The provenance of each `.grad` is recorded: a gradient that one step has consumed is consumed again, unchanged underneath.
 
     ## Fix
-    Call `zero_grad()` once for every step, anywhere but between `backward` and `step`.
+    `zero_grad()` of the optimizer that lacks it, right before `backward`, or right behind the step where gradients are accumulated.
+    *Unsafe* where gradients are zeroed elsewhere already (it may be that place which is wrong), and where there are several steps or the
+    step stands in another function. None where the optimizer has no name there that surely means it.
 
     ## References
     `torch.optim.Optimizer.zero_grad`.

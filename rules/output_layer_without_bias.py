@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Finding, Report, Severity
+from nnlint.findings import Applicability, Finding, Report, Severity
+from nnlint.fix.proposal import Argument, Proposal, Way
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Group, Rule
 from nnlint.trace.losses import loss_inputs
@@ -51,7 +52,7 @@ class OutputLayerWithoutBias(Rule):
     The layer that makes the loss input is read from the autograd graph.
 
     ## Fix
-    Leave `bias` at its default.
+    `bias=True`, the default, in place of `bias=False`. *Unsafe: checkpoints that were saved before lack the bias.*
 
     ## References
     Karpathy, "A Recipe for Training Neural Networks": initialise the final layer's bias.
@@ -75,6 +76,7 @@ class OutputLayerWithoutBias(Rule):
                     message=f"the output layer `{layer.label or layer.name.rpartition('.')[2]}` has no bias",
                     help="leave `bias` at its default: it holds the class frequencies or the mean of the targets",
                     trace=given.trace(producer, "the output layer is applied here"),
+                    fix=_fix(layer),
                 )
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
@@ -88,6 +90,15 @@ class OutputLayerWithoutBias(Rule):
         if all(loss.bias for loss in seen):
             return refuted("the layer that makes the scores adds a bias", seen[0].device, batches=seen[0].batches)
         return inconclusive("the autograd graph does not tell whether a bias was added", seen[0].device)
+
+
+def _fix(layer: Network) -> Proposal | None:
+    """A bias in the call that builds the layer."""
+    assert layer.layer is not None
+    if layer.cls is not None:
+        return None
+    change = Argument(layer.site, layer.layer.bias, "True", layer.layer.op.params.index(layer.layer.bias), ("False",))
+    return Proposal(Applicability.UNSAFE, (Way("pass `bias=True`", (change,)),), "checkpoints that were saved before lack the bias")
 
 
 def _output(producer: Producer) -> tuple[Tensor, Network | None]:

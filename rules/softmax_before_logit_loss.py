@@ -56,7 +56,9 @@ class SoftmaxBeforeLogitLoss(Rule):
     The producer of the loss input is read from the autograd graph, and its rows are checked to be probabilities.
 
     ## Fix
-    Return the logits; apply softmax where probabilities are needed.
+    The softmax or sigmoid goes: the call, or the item of the `Sequential`. *Unsafe: what reads this output as probabilities gets raw
+    scores.* None where the program itself does more with it than losses on logits and decisions by rank: a threshold at 0.5, a mean, a
+    plot.
 
     ## References
     `torch.nn.CrossEntropyLoss`, `torch.nn.BCEWithLogitsLoss`: "the input is expected to contain the unnormalized logits".

@@ -69,7 +69,9 @@ class ViewInsteadOfPermute(Rule):
     An index-labelled tensor of the same size is sent through the call, and its axes are compared.
 
     ## Fix
-    `permute` or `transpose` first; to split heads, `view` to (..., heads, size) and then `transpose`.
+    `permute` or `transpose` first; to split heads, `view` to (..., heads, size) and then `transpose`; `contiguous()` at the end, for
+    views that follow. *Unsafe: the data comes in another order from now on, for which weights trained so far were not made.* Only where
+    the shapes prove which order was meant; none for the first of two views of which the second takes it back, nor for arrays of numpy.
 
     ## References
     `torch.Tensor.view`, `torch.permute`.

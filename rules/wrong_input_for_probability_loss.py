@@ -54,7 +54,9 @@ class WrongInputForProbabilityLoss(Rule):
     The producer of the loss input is read from the autograd graph; values are checked (rows of probabilities, positive log-probabilities).
 
     ## Fix
-    `log_softmax` before `NLLLoss` and `KLDivLoss`; `sigmoid` before `BCELoss`; or the loss on logits that does both.
+    `log_softmax` in place of `softmax`. *Unsafe: what reads this output as probabilities gets their logarithms.* For raw scores the loss
+    that works on them: `CrossEntropyLoss` in place of `NLLLoss`, `BCEWithLogitsLoss` in place of `BCELoss`. *Unsafe: the loss is another
+    one, and its values are not comparable with those before.* Both only where all uses allow it.
 
     ## References
     `torch.nn.NLLLoss`, `torch.nn.KLDivLoss`, `torch.nn.BCELoss`.

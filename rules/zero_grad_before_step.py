@@ -58,7 +58,8 @@ class ZeroGradBeforeStep(Rule):
     The norm of the gradients is recorded at each zeroing and each step.
 
     ## Fix
-    Move `zero_grad()` after `step()` or in front of `backward()`; with accumulation, under the condition of the step.
+    The zeroing moves, with its comments, in front of `backward`, or behind the step under its condition where gradients are accumulated.
+    None where other losses leave gradients that would then pile up, too.
 
     ## References
     `torch.optim.Optimizer.zero_grad`.

@@ -10,8 +10,9 @@ from nnlint.fix.proposal import Drop, Proposal, Rename, Unwrap, Way
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.trace.losses import LossInput
+from nnlint.trace.networks import parts
 from nnlint.trace.story import Forward, LossCall, Story, once
-from nnlint.trace.values import Tensor, tensors_of
+from nnlint.trace.values import Network, Tensor, tensors_of
 
 _RANKS = frozenset({"argmax", "argmin", "argsort", "max", "min", "topk", "sort", "median", "kthvalue"})
 _SCORES = frozenset({Kind.PROBABILITY, Kind.LOG_PROBABILITY})
@@ -28,6 +29,8 @@ def removed(story: Story, given: LossInput, tensor: Tensor, caution: str) -> Uni
     site, name = tensor.site, tensor.op.name
     module = tensor.module
     if module is not None and module.site == site:
+        if any(_holds(network, module) for network in _networks(story) if network.id in story.picked):
+            return None
         return _unsafe(f"remove the `{name}`", caution, Drop(site))
     called = story.called.get(site, "")
     if module is None and not called:
@@ -110,6 +113,17 @@ def _allowed(tensor: Tensor, wants: Collection[Wants], scores: Collection[Kind])
             elif user.op.name not in _RANKS or (user.op.kind is not Kind.DECISION and user.users):
                 return False
     return True
+
+
+def _networks(story: Story) -> Iterator[Network]:
+    """All networks that are called, and their parts."""
+    for event in story.events():
+        if isinstance(event, Forward):
+            yield from (part for part in parts(event.network).values() if isinstance(part, Network))
+
+
+def _holds(container: Network, module: Network) -> bool:
+    return any(part is module for _, part in container.items or ())
 
 
 def _made_at(story: Story, site: Site) -> Iterator[Tensor]:

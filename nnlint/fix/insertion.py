@@ -134,20 +134,40 @@ def move(tree: Tree, change: Move) -> Union[list[Patch], None]:
     put = behind(tree, target, text) if change.after else before(tree, target, text)
     if put is None:
         return None
-    if not _shares(tree, what) and not _shares(tree, target):
-        put = _commented(tree, what, put[0], change.after)
-    return taken + put
+    if _shares(tree, what) or _shares(tree, target):
+        return taken + put
+    return _with_comments(tree, what, target, text, change.after)
 
 
-def _commented(tree: Tree, what: Statement, put: Patch, after: bool) -> list[Patch]:
-    """What is put in, with the comment that stood behind it in its line."""
-    comment = tree.rest(tree.end(what)).rstrip()
-    if not comment:
-        return [put]
+def _with_comments(tree: Tree, what: Statement, target: Statement, text: str, after: bool) -> Union[list[Patch], None]:
+    """A statement that moves with the comment behind it, and with those right above it."""
+    start, end = tree.start(what), tree.end(what)
+    above = _comments_above(tree, start)
+    text += tree.rest(end).rstrip()
+    indent = tree.indent(tree.start(target))
+    if indent is None:
+        return None
+    lines = [tree.rows[row - 1].strip() for row in range(above, start[0])]
+    taken = rows(tree, (above, 1), end)
     if after:
-        return [put._replace(content=put.content + comment)]
-    head, newline, indent = put.content.partition(tree.newline)
-    return [put._replace(content=head + comment + newline + indent)]
+        place = tree.row_end(tree.last_row(target))
+        return [taken, Patch(place, place, "".join(f"{tree.newline}{indent}{line}" for line in (*lines, text)))]
+    place = tree.start(target)
+    if lines:  # above what is said of the target
+        row = _comments_above(tree, place)
+        place = row, len(tree.rows[row - 1]) - len(tree.rows[row - 1].lstrip()) + 1
+    return [taken, Patch(place, place, "".join(f"{line}{tree.newline}{indent}" for line in (*lines, text)))]
+
+
+def _comments_above(tree: Tree, start: Point) -> int:
+    """The first row of the comments right above a statement, at the same indent; its own row where there are none."""
+    row = start[0]
+    while row > 1 and not _starts_cell(tree, row):
+        line = tree.rows[row - 2]
+        if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) != start[1] - 1:
+            break
+        row -= 1
+    return row
 
 
 def remove(tree: Tree, what: Statement) -> Union[list[Patch], None]:

@@ -400,6 +400,8 @@ def item(m: Machine, value: Value, index: list[Any], site: Site) -> Value:
     if isinstance(value, DictVal):
         return _of_dict(m, value, key)
     if isinstance(value, Network) and value.items is not None:
+        if not (isinstance(key, Const) and isinstance(key.value, (int, str)) and not (isinstance(key.value, int) and key.value < 0)):
+            m.story.picked.add(value.id)
         return _of_container(m, value, key, site)
     if isinstance(value, Const) and isinstance(value.value, str):
         if isinstance(key, Const) and isinstance(key.value, int) and -len(value.value) <= key.value < len(value.value):

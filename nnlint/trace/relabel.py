@@ -103,7 +103,11 @@ class Relabel(NamedTuple):
         """
         if len(words) != len(self.target):
             words = [""] * len(self.target)
-        names = {size: word for size, word in zip(self.target, words) if size is not None and word}
+        called: dict[Size, set[str]] = {}
+        for size, word in zip(self.target, words):
+            if size is not None and word:
+                called.setdefault(size, set()).add(word)
+        names = {size: next(iter(given)) for size, given in called.items() if len(given) == 1}
         numbers = [size for size in (*self.source, *self.target) if size is not None]
 
         def one(size: Union[Size, None]) -> Union[Size, None]:
@@ -113,18 +117,25 @@ class Relabel(NamedTuple):
             return size.named(name)
 
         meant = [size for size in (*(self.first or ()), *(self.last or ())) if size is not None]
-        spelled = all(size.known is not None or size in names for size in meant)
+        spelled = all(size.known is not None or size in called for size in meant)
+        places = [each if word == "" or each is None else each.named(word) for each, word in zip(self.target, words)]
+
+        def placed(sizes: Any, order: Sequence[int]) -> Any:
+            """Sizes in the words of the target's, axis by axis, where they are these."""
+            if sizes is None or len(sizes) != len(order) or any(sizes[axis] != self.target[at] for at, axis in enumerate(order)):
+                return each(sizes)
+            return tuple(places[order.index(axis)] for axis in range(len(sizes)))
 
         def each(sizes: Any) -> Any:
             return None if sizes is None else tuple(map(one, sizes))
 
         return self._replace(
             source=each(self.source),
-            target=each(self.target),
+            target=tuple(places),
             moved=each(self.moved),
             permute=self.permute if spelled else None,
-            first=each(self.first),
-            last=each(self.last),
+            first=placed(self.first, self.permute or ()),
+            last=placed(self.last, range(len(self.target))),
         )
 
     def fix(self, receiver: str = "x") -> Union[str, None]:

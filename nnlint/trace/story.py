@@ -318,6 +318,7 @@ class Story:
     end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied.
     `spelled` says which expression stood for an optimizer or a network (by its identity) in a call, `called` which library function was
     called ("." and a name for a method; nothing where it is not always the same).
+    `picked` are the containers of which items were taken from the end, or several.
     `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
     """
 
@@ -329,6 +330,7 @@ class Story:
         self.counters: set[Hashable] = set()
         self.spelled: dict[tuple[Site, int], Site] = {}
         self.called: dict[Site, str] = {}
+        self.picked: set[int] = set()
         self.harmless: set[Site] = set()
         self.lasts: dict[Hashable, Loop] = {}
         self.firsts: dict[Hashable, tuple[Loop, bool]] = {}
