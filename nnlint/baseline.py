@@ -67,11 +67,11 @@ class Comparison:
 
     def apply(self, result: Result) -> None:
         """Take the known findings out. Where there are more than the baseline knows, nobody can tell which are new: all are shown."""
-        shown = [finding for finding in result.findings if not self._knows(finding)]
+        shown = [finding for finding in result.findings if not self.knows(finding)]
         result.known += len(result.findings) - len(shown)
         result.findings = shown
 
-    def _knows(self, finding: Finding) -> bool:
+    def knows(self, finding: Finding) -> bool:
         pair = self.baseline.file(finding.place.filename), finding.code
         return not finding.refuted and 0 < self._found[pair] <= self._count(*pair)
 
@@ -145,6 +145,14 @@ def compare(result: Result, settings: Settings, catalogue: Catalogue, *, writing
     comparison.apply(result)
     result.stale = bool(leftovers)
     return Difference(notes, leftovers)
+
+
+def unknown(result: Result, settings: Settings, catalogue: Catalogue) -> list[Finding]:
+    """The findings that the baseline, if there is one, does not know."""
+    if settings.baseline is None or not settings.baseline.exists():
+        return result.findings
+    comparison = Comparison(load(settings.baseline), result, settings, catalogue)
+    return [finding for finding in result.findings if not comparison.knows(finding)]
 
 
 def _number(number: int, noun: str) -> str:

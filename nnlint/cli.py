@@ -94,6 +94,7 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(FIXES, "--fix", is_flag=True, help="Mend what can be mended without a doubt, and show what is left.")
 @_option(FIXES, "--unsafe-fixes", is_flag=True, help="Take in fixes that may affect something that worked.")
 @_option(FIXES, "--diff", is_flag=True, help="Show what --fix would change, and change nothing; exit with 1 if there is anything.")
+@_option(FIXES, "--add-ignore", metavar="[=REASON]", help="Write comments that ignore all findings (with --diff: show them).")
 @_choice(OUTPUT, "--format", "--output-format", "format_", values=FORMATS, help="How findings are written (default: full).")
 @_option(OUTPUT, "-o", "--output", "--output-file", "output", metavar="FILE", type=_FILE, help="Write there instead of standard output.")
 @_option(OUTPUT, "--statistics", is_flag=True, help="Count the findings of each rule instead of showing them.")
@@ -145,6 +146,11 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
 
     if options["no_baseline"] and (options["baseline"] or options["write_baseline"]):
         raise Trouble("`--no-baseline` does not go with `--baseline` and `--write-baseline`")
+    if options["add_ignore"] is not None:
+        if options["fix"] or options["runtime"]:
+            raise Trouble("`--add-ignore` does not go with `--fix` and `--runtime`: fix first, then ignore what is left")
+        if not options["add_ignore"].isprintable():
+            raise Trouble("`--add-ignore`: the reason is no line of text")
     mending = options["fix"] or options["diff"]
     if options["unsafe_fixes"] and not mending:
         raise Trouble("`--unsafe-fixes` needs `--fix` or `--diff`")
@@ -160,7 +166,6 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
 def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
     from nnlint.lint import lint_paths, lint_text
     from nnlint.registry import catalogue
-    from nnlint.settings import settle
 
     rules = catalogue()
     name = options["stdin_filename"]
@@ -170,7 +175,7 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
     if name and not stdin:
         raise Trouble("`--stdin-filename` needs `-` as the path")
     places = [name or "."] if stdin else paths
-    settings = settle(places, _flags(options), force_exclude=options["force_exclude"], gitignore=not options["no_respect_gitignore"])
+    settings = _settled(places, options, _flags(options))
     options = {**options, "format_": settings.output_format}
     if options["show_settings"]:
         from nnlint.output.settings import render as render_settings
@@ -188,11 +193,17 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         result = lint_paths(paths, settings, rules, kept)
         if kept is not None and kept.trouble and not options["quiet"]:
             click.echo(f"nnlint: the cache in {kept.root} cannot be written: {kept.trouble}", err=True)
-    if options["fix"] or options["diff"]:
+    ignoring = options["add_ignore"] is not None
+    if options["fix"] or options["diff"] or ignoring:
+        from nnlint.fix.ignores import Ignoring
         from nnlint.fix.session import Session
 
-        session = Session(result, settings, rules, options["unsafe_fixes"], data, kept)
-        mended = session.run(writing=options["fix"] and not options["diff"])
+        session = (
+            Ignoring(options["add_ignore"], result, settings, rules, data, kept)
+            if ignoring
+            else Session(result, settings, rules, options["unsafe_fixes"], data, kept)
+        )
+        mended = session.run(writing=not options["diff"])
         if not options["diff"] and (not stdin or name):
             _compare(mended.result, settings, rules, options)
         return _mend(mended, options, data, colour)
@@ -205,7 +216,7 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
 
 def _compare(result: Result, settings: Settings, rules: Catalogue, options: dict[str, Any]) -> None:
     """Take the findings of the baseline out of the result, and say where the two differ."""
-    if options["no_baseline"] or (settings.baseline is None and not options["write_baseline"]):
+    if settings.baseline is None and not options["write_baseline"]:
         return
     from nnlint import baseline
 
@@ -240,7 +251,8 @@ def _mend(mended: Mended, options: dict[str, Any], data: bytes | None, colour: b
     if options["diff"]:
         _write(render_diff(mended.changes), options["output"], colour)
         if not options["quiet"]:
-            click.echo(_coloured(applied(mended, tense="would be fixed") + left(mended), colour), err=True, nl=False)
+            tense = "would be fixed" if options["add_ignore"] is None else "would be ignored"
+            click.echo(_coloured(applied(mended, tense) + left(mended), colour), err=True, nl=False)
         return 2 if mended.refused or mended.result.broken else int(bool(mended.changes))
     for change in mended.changes if data is None else []:
         assert change.path is not None
@@ -251,7 +263,10 @@ def _mend(mended: Mended, options: dict[str, Any], data: bytes | None, colour: b
     if data is not None:
         sys.stdout.buffer.write(mended.changes[0].after if mended.changes else data)
         sys.stdout.buffer.flush()
-    mended.result.fixed = len(mended.fixed)
+    if options["add_ignore"] is None:
+        mended.result.fixed = len(mended.fixed)
+    elif not options["quiet"]:
+        click.echo(f"nnlint: {len(mended.fixed)} findings are ignored by comments now", err=True)
     code = _show(mended.result, options, colour, aside=data is not None)
     if not options["quiet"]:
         click.echo(_coloured(left(mended), colour), err=True, nl=False)
@@ -269,7 +284,6 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] 
     from nnlint.output import FOR_PEOPLE, render
     from nnlint.output.runtime import Live, report
     from nnlint.registry import catalogue
-    from nnlint.settings import settle
 
     if sys.platform == "win32":
         raise Trouble("`--runtime` does not work on Windows yet: nothing there keeps the script from changing your files")
@@ -277,8 +291,7 @@ def _confirm(paths: Sequence[str], options: dict[str, Any], args: Sequence[str] 
         raise Trouble("`--runtime` runs one script (or one module with `-m`); what it is to be given follows after `--`")
     script = find(options["module"] or paths[0], as_module=bool(options["module"]))
     rules = catalogue()
-    flags = _flags(options, args)
-    settings = settle([str(script.path)], flags, force_exclude=False, gitignore=not options["no_respect_gitignore"])
+    settings = _settled([str(script.path)], {**options, "force_exclude": False}, _flags(options, args))
     options = {**options, "format_": settings.output_format}
     running = settings.runtime
     wishes = Options(
@@ -338,6 +351,15 @@ def _exit_code(result: Result, options: dict[str, Any]) -> int:
         return 2
     failed = any(map(result.counts, result.findings)) or (result.stale and result.fail_on != "never")
     return int(failed and not options["exit_zero"])
+
+
+def _settled(paths: Sequence[str], options: dict[str, Any], flags: Table) -> Settings:
+    from msgspec.structs import replace
+
+    from nnlint.settings import settle
+
+    settings = settle(paths, flags, force_exclude=options["force_exclude"], gitignore=not options["no_respect_gitignore"])
+    return replace(settings, baseline=None) if options["no_baseline"] else settings
 
 
 def _flags(options: dict[str, Any], args: Sequence[str] | None = None) -> Table:
@@ -432,7 +454,8 @@ def _run(args: Sequence[str] | None) -> int:
         prepare()
     words, script = _split(sys.argv[1:] if args is None else list(args))
     server = words[:1] == ["server"]
-    words = ["--synthetic-data=auto" if word == "--synthetic-data" else word for word in words]
+    # Click would take the next word for their value.
+    words = [{"--synthetic-data": "--synthetic-data=auto", "--add-ignore": "--add-ignore="}.get(word, word) for word in words]
     try:
         code = _serve(words[1:]) if server else command.main(words, prog_name="nnlint", standalone_mode=False, obj=script)
         sys.stdout.flush()

@@ -22,6 +22,7 @@ _NOQA = re.compile(r"#\s*noqa(?!\w)(?P<colon>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s
 _OWN = re.compile(r"#\s*nnlint\s*:\s*(?P<file>file-)?ignore\b(?:\s*\[(?P<words>[^\]]*)\])?")
 _CODE = re.compile(r"[A-Z]+[0-9]+", re.IGNORECASE)
 _WORD = re.compile(r"[^\s,](?:[^,]*[^\s,])?")
+_OTHER = re.compile(r"(?<=\s)#(?!\d)")  # another comment behind a reason, but not the number of an issue in it
 _ROOM = (tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT)
 
 
@@ -144,7 +145,8 @@ def _without(source: Source, comment: Comment, needless: Sequence[str]) -> Fix:
 def _removed(source: Source, text: _Text) -> Edit:
     """Take a suppression away and leave what else the comment says; the reason of our own form goes with it."""
     tail = text.whole[text.end :]
-    at = len(tail) - len(tail.lstrip()) if text.noqa else tail.find("#") if "#" in tail else len(tail)
+    other = _OTHER.search(tail)
+    at = len(tail) - len(tail.lstrip()) if text.noqa else other.start() if other else len(tail)
     rest = tail[at:]
     if rest:
         begin, end = text.offset + text.begin, text.offset + text.end + at

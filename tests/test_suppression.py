@@ -208,6 +208,7 @@ def edited(text: str, fix: Fix) -> str:
         ("x = 1  # nnlint: ignore\n", "x = 1\n"),
         ("x = 1  # nnlint: ignore[missing-zero-grad] our own optimizer\n", "x = 1\n"),
         ("x = 1  # nnlint: ignore[NN101] why  # pragma: no cover\n", "x = 1  # pragma: no cover\n"),
+        ("x = 1  # nnlint: ignore[NN101] see #12, C# and a#b\n", "x = 1\n"),
         ("x = 1  # a remark  # nnlint: ignore[NN101] why\n", "x = 1  # a remark\n"),
         ("x = 1  # nnlint: ignore[NN101, NN108] why\n", "x = 1  # nnlint: ignore[NN108] why\n"),
         ("x = 1  # nnlint: ignore[ NN108 , NN101 ]\n", "x = 1  # nnlint: ignore[ NN108 ]\n"),

@@ -7,7 +7,7 @@ at all of them. It costs a second run over the texts that are in memory already,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +82,7 @@ class Session:
         failed: set[tuple[str, str, str]] = set()
         for _ in range(_ROUNDS):
             # One fix may leave room for another: for one that overlapped with it, or that made no sense before.
-            wanted = [one for one in mended.result.findings if self._applicable(one, writing) and _name(one) not in failed]
+            wanted = [one for one in self.proposed(mended.result) if self._applicable(one, writing) and _name(one) not in failed]
             taken = compatible(wanted)
             proved = self._proved(mended.result, texts, [], taken.findings)
             failed |= {_name(finding) for finding in taken.findings if finding not in proved.findings}
@@ -90,13 +90,17 @@ class Session:
                 break
             mended.fixed += proved.findings
             mended.result, texts = proved.result, proved.texts
-        mended.left = [(one, _UNPROVED) for one in mended.result.findings if self._applicable(one, writing)]
+        mended.left = [(one, _UNPROVED) for one in self.proposed(mended.result) if self._applicable(one, writing)]
         mended.changes = [
             Change(key, self.result.sources[key].path, self.before[key], after)
             for key, after in sorted(texts.items())
             if after != self.before[key]
         ]
         return mended
+
+    def proposed(self, result: Result) -> Iterable[Finding]:
+        """The findings with the fixes that are to be tried."""
+        return result.findings
 
     def _applicable(self, finding: Finding, writing: bool) -> bool:
         fix = finding.fix
