@@ -162,7 +162,7 @@ def _rule(path: Path) -> str:
 def _options() -> Iterator[str]:
     """The options of the command line, a table for each heading of the help."""
     groups: dict[str, list[str]] = {}
-    for option in command.get_params(click.Context(command)):
+    for option in command.get_params(command.make_context("nnlint", [], resilient_parsing=True)):
         if isinstance(option, click.Option) and not option.hidden:
             names = ", ".join(f"`{name}`" for name in option.opts)
             value = ", ".join(option.type.choices) if isinstance(option.type, click.Choice) else option.metavar

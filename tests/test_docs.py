@@ -20,7 +20,7 @@ from nnlint.settings import Table, settle
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md"), ROOT / "fixtures" / "README.md"])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OPTIONS = {name for option in command.get_params(click.Context(command)) for name in option.opts}
+OPTIONS = {name for option in command.get_params(command.make_context("nnlint", [], resilient_parsing=True)) for name in option.opts}
 
 
 def name_of(path: Path) -> str:
