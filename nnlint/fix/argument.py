@@ -35,10 +35,14 @@ def _added(tree: Tree, call: cst.Call, text: str) -> Union[list[Patch], None]:
     last = call.args[-1]
     comma = last.comma if isinstance(last.comma, cst.Comma) else None
     end = tree.end(last) if comma is None else tree.end(comma)
-    indent = tree.indent(tree.start(last)) if close[0] != end[0] else None
+    start = tree.start(last)
+    own = close[0] != end[0] or (len(call.args) > 1 and tree.start(call.args[-2])[0] != start[0])
+    indent = tree.indent(start) if own else None
     if indent is None:
         return [Patch(end, end, f", {text}" if comma is None else f" {text},")]
     line = tree.row_end(end[0])
+    if close[0] == end[0]:
+        return [Patch(end, end, f",{tree.newline}{indent}{text}" if comma is None else f"{tree.newline}{indent}{text},")]
     if comma is not None:
         return [Patch(line, line, f"{tree.newline}{indent}{text},")]
     if line == end:

@@ -32,20 +32,27 @@ class Switch(NamedTuple):
 def evaluated(story: Story, found: Evaluation) -> Union[Proposal, None]:
     """`eval()` before an evaluation, and `train()` before the next training where nothing else brings it back."""
     together = [one for one in all_evaluations(story) if one.place == found.place]
-    forwards = list({one.network.id: one.forward for one in reversed(together)}.values())
     apart = _training_sites(story)
-    switches = [_switch(story, forward, False, apart) for forward in reversed(forwards)]
-    if any(switch is None for switch in switches):
-        return None
-    begin = [switch for switch in switches if switch is not None]
-    broken = _broken(story, begin, together)
-    if broken is None:
+    firsts: dict[int, Forward] = {}
+    for one in together:
+        firsts.setdefault(one.network.id, one.forward)
+    each = {one.forward.site: one.forward for one in together}
+    for forwards in (list(firsts.values()), list(each.values())):  # the calls of one network may stand in alternatives
+        switches = [_switch(story, forward, False, apart) for forward in forwards]
+        begin = [switch for switch in switches if switch is not None]
+        broken = _broken(story, begin, together)
+        if len(begin) < len(switches):
+            return None
+        if broken is not None:
+            break
+    else:
         return None
     if not broken:
         return Proposal(Applicability.UNSAFE, (Way("insert {}", _changes(begin)),), _NUMBERS)
     ways: list[Way] = []
-    back = [_switch(story, one.forward, True, _evaluating_sites(story, forwards)) for one in broken]
-    end = [_switch(story, forward, True, apart, after=True) for forward in reversed(forwards)]
+    away = {site for one in together for site in (one.forward.site, *one.forward.calls)}
+    back = [_switch(story, one.forward, True, away) for one in broken]
+    end = [_switch(story, forward, True, apart, after=True) for forward in forwards]
     for more in (back, end):
         added = [switch for switch in more if switch is not None]
         if len(added) == len(more) and _broken(story, [*begin, *added], together) == []:
@@ -122,7 +129,7 @@ def _switch(story: Story, forward: Forward, mode: bool, apart: set[Site], after:
     owner = story.spelled.get((forward.site, network.id))
     if owner is None:
         return None
-    site = forward.site
+    site = forward.site  # as `Tree.lift` does with the text
     for loop in forward.loop.around() if forward.loop is not None else ():
         if loop.calls != forward.calls or any(event.site in apart for event in _events(loop)):
             break
@@ -167,10 +174,6 @@ def _training_sites(story: Story) -> set[Site]:
     trained = Roles(story).trained
     events = [event for event in story.events() if isinstance(event, (Step, Backward)) or event in trained]
     return {site for event in events for site in (event.site, *event.calls)}
-
-
-def _evaluating_sites(story: Story, forwards: Sequence[Forward]) -> set[Site]:
-    return {site for forward in forwards for site in (forward.site, *forward.calls)}
 
 
 def _changes(switches: Sequence[Switch]) -> tuple[Change, ...]:

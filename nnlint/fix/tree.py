@@ -179,15 +179,16 @@ class Tree:
         return min([start - 1 for start in starts if start > row], default=len(self.rows))
 
     def lift(self, statement: Statement, apart: list[cst.CSTNode]) -> Statement:
-        """The outermost loop or `with` around a statement, in the same block but for loops and `with`, that holds none of `apart`."""
-        while True:
-            suite = self.suite(statement)
-            owner = self.parent(suite) if suite is not None else None
-            if not isinstance(owner, (cst.For, cst.While, cst.With)) or owner.body is not suite:
-                return statement
-            if any(self.inside(node, owner) for node in apart):
-                return statement
-            statement = owner
+        """The outermost loop around a statement in its scope that holds none of `apart`, whatever stands between; the statement itself
+        where there is none. A `with` right around it, which holds none either, goes along."""
+        lifted = statement
+        for above in self.around(statement):
+            if isinstance(above, _SCOPES) or any(self.inside(node, above) for node in apart):
+                break
+            suite = self.suite(lifted)
+            if isinstance(above, _REPEATS) or (isinstance(above, cst.With) and suite is not None and self.parent(suite) is above):
+                lifted = above
+        return lifted
 
     # --- names -----------------------------------------------------------------------------------------------------
 
