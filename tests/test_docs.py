@@ -87,6 +87,42 @@ def test_links_lead_to_files(path: Path) -> None:
             assert (path.parent / link.partition("#")[0]).exists(), link
 
 
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The files of README's program, as a reader would write them down."""
+    (block,) = (text for kind, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if kind == "python")
+    words = re.split(r"^# (\w+\.py)\n", block, flags=re.MULTILINE)[1:]
+    for name, text in zip(words[::2], words[1::2], strict=True):
+        (tmp_path / name).write_text(text.strip() + "\n")
+    return tmp_path
+
+
+def said(folder: Path, *words: str) -> str:
+    """What the command prints in a folder."""
+    command = [sys.executable, "-m", "nnlint", "--no-cache", "--color", "never", *words]
+    ended = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stderr
+    return ended.stdout
+
+
+def outputs(path: Path) -> list[str]:
+    return [text for kind, text in BLOCK.findall(path.read_text(encoding="utf-8")) if kind == "output"]
+
+
+def test_what_the_example_prints(example: Path) -> None:
+    (whole,) = outputs(ROOT / "docs" / "index.md")
+    (first,) = outputs(ROOT / "README.md")
+    assert said(example) == whole
+    assert whole.startswith(first)
+
+
+def test_what_a_run_of_the_example_prints(example: Path) -> None:
+    pytest.importorskip("torch")
+    (block,) = outputs(ROOT / "docs" / "runtime.md")
+    number = re.compile(r"\(now [\d.]+\)")
+    assert number.sub("", said(example, "--runtime", "--device", "cpu", "train.py")).endswith(number.sub("", block))
+
+
 def test_the_test_for_pytest_works(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
     (block,) = (block for kind, block in BLOCK.findall(text) if kind == "python")
