@@ -12,6 +12,15 @@ from pathlib import Path
 import pytest
 from clients import ROOT, Editor, after
 from lsprotocol import types
+from msgspec.structs import replace
+
+from nnlint.editor.documents import Buffer
+from nnlint.editor.project import Answer, Project, Root
+from nnlint.findings import Finding
+from nnlint.lint import lint_paths
+from nnlint.registry import catalogue
+from nnlint.settings import Table, settle
+from nnlint.stack import deep
 
 MODEL = """\
 import torch
@@ -293,6 +302,12 @@ def test_settings(editor: Editor, space: Path) -> None:
     settings.write_text('ignore = ["missing-zero-grad"]\n')
     editor.changed_on_disk(settings)
     editor.wait_for(uri)
+    settings.write_text('baseline = "known.json"\n')
+    (space / "known.json").write_text('{"train.py": {"NN201": 1}}\n')
+    editor.changed_on_disk(settings)
+    editor.change(uri, LEAKY + "\n")
+    editor.settle(uri)
+    assert editor.codes(uri) == []
     settings.write_text('extend-exclude = ["train.py"]\n')
     editor.changed_on_disk(settings)
     editor.change(uri, LEAKY + "\n(\n")
@@ -353,6 +368,45 @@ def test_whatever_is_sent(editor: Editor, space: Path) -> None:
     assert editor.hover(stranger, 5, 5) is None
     assert editor.actions(stranger, at(3)) == []
     assert editor.messages == []
+
+
+PROJECTS = (
+    "demo/greenhouse",
+    "missing-eval-mode/few_shot_builder",
+    "missing-train-mode/mid_epoch_validation",
+    "missing-zero-grad/src_engine_partial",
+    "softmax-before-logit-loss/matching_net",
+    "view-instead-of-permute/mamba_rearrange",
+    "zero-grad-before-step/wrapper_zeroes_first",
+)
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_an_editor_shows_what_the_command_line_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file at a time, with only what can bear upon it, and all files at once: the same findings."""
+    root = ROOT / "fixtures" / name
+    monkeypatch.chdir(root)
+    rules = catalogue()
+    result = deep(lambda: lint_paths(["."], settle(["."], Table()), rules))
+    assert result.findings
+    project = Project(Root(str(root), True, None, True), rules)
+    answers: dict[str, list[Finding]] = {}
+    elsewhere: set[tuple[str, Finding]] = set()
+
+    def tell(path: str, answer: Answer) -> None:
+        if answer.final:
+            answers[path] = [replace(finding, fix=None) for finding in answer.findings]
+            elsewhere.update((path, replace(finding, fix=None)) for finding in answer.elsewhere)
+
+    for key in result.sources:
+        path = str(root / key)
+        buffers = {path: Buffer(path, "", 1, Path(path).read_text(encoding="utf-8"))}
+        deep(lambda buffers=buffers: project.lint(buffers, list(buffers), 0, lambda: None, tell))  # type: ignore[misc]
+    wanted = [replace(finding, fix=None) for finding in result.findings]
+    for key in result.sources:
+        assert answers[str(root / key)] == [finding for finding in wanted if finding.place.filename == key]
+    steps = {(step.place.filename, finding) for finding in wanted for step in finding.trace}
+    assert elsewhere == {(str(root / key), finding) for key, finding in steps if key != finding.place.filename}
 
 
 def test_standard_output_carries_nothing_but_the_conversation(tmp_path: Path) -> None:

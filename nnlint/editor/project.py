@@ -13,6 +13,7 @@ from typing import Union
 import msgspec
 
 from nnlint.analysis import Part
+from nnlint.baseline import Baseline, Comparison, load
 from nnlint.editor.documents import Buffer, Read
 from nnlint.editor.graph import Graph
 from nnlint.editor.proof import mended, proved
@@ -110,7 +111,7 @@ class Project:
         self._listed: list[tuple[str, Path]] = []
         self._disk: dict[str, tuple[object, Read]] = {}
         self._laid: dict[str, tuple[Buffer, str, Read]] = {}
-        self._answers: dict[str, tuple[tuple[Settings, View], Answer]] = {}
+        self._answers: dict[str, tuple[tuple[object, View], Answer]] = {}
         self._seen = -1
         self._until = 0.0
 
@@ -134,44 +135,47 @@ class Project:
         sources = relate([text for text in found.values() if isinstance(text, Source)])
         keys = [source.key for source in sources]
         self._graph.renew(sources, settings.src)
+        known = _baseline(settings)
+        ground = settings, known
+
+        def look(view: View, sources: Sequence[Source]) -> Result:
+            part = Part(view.entries, keys, self._memory, tick)
+            result = lint_part(sources, () if view.failure is None else (view.failure,), part, settings, self._catalogue)
+            if known is not None:
+                Comparison(known, result, settings, self._catalogue).apply(result)
+            return result
+
         views = {path: self._view(found.get(names[path]), sources) for path in left}
         for path in left:
             tick()
             view = views[path]
-            if path not in self._answers or self._answers[path][0] != (settings, view):
-                part = Part(view.entries, keys, self._memory, tick)
-                failures = [] if view.failure is None else [view.failure]
-                result = lint_part(view.sources, failures, part, settings, self._catalogue)
+            if path not in self._answers or self._answers[path][0] != (ground, view):
+                result = look(view, view.sources)
                 # What starts from no more than that is answered as well.
                 for other in {path, *(other for other in left if names[other] in view.entries)}:
-                    self._answers[other] = (settings, views[other]), _answer(result, names[other], view)
+                    self._answers[other] = (ground, views[other]), _answer(result, names[other], view)
             tell(path, self._answers[path][1])
         for path in left:
             before, answer = self._answers[path]
             if not answer.final:
-                answer = self._proved(answer, buffers, settings, keys, tick)
+                answer = self._proved(answer, buffers, look)
                 self._answers[path] = before, answer
                 tell(path, answer)
         texts = {source.text for source in sources}
         self._memory.forget(lambda text: text in texts)
         self._answers = {path: known for path, known in self._answers.items() if path in buffers}
 
-    def _proved(
-        self, answer: Answer, buffers: Mapping[str, Buffer], settings: Settings, keys: Sequence[str], tick: Callable[[], None]
-    ) -> Answer:
+    def _proved(self, answer: Answer, buffers: Mapping[str, Buffer], look: Callable[[View, Sequence[Source]], Result]) -> Answer:
         """The answer with those fixes only that silence their findings and bring no others."""
         assert answer.run is not None
         view, result = answer.run
-
-        def lint(sources: Sequence[Source]) -> Result:
-            return lint_part(sources, (), Part(view.entries, keys, self._memory, tick), settings, self._catalogue)
 
         def read(source: Source, edits: Mapping[int | None, Sequence[Edit]]) -> Read:
             path = os.path.normpath(os.path.join(self.root.folder, source.key))
             return mended(source, edits, buffers.get(source.key) or buffers.get(path))
 
-        holding = proved([finding for finding in answer.findings if finding.fix is not None], view.sources, result, lint, read)
-        return answer.settled(holding)
+        mendable = [finding for finding in answer.findings if finding.fix is not None]
+        return answer.settled(proved(mendable, view.sources, result, lambda sources: look(view, sources), read))
 
     def _view(self, text: Read, sources: Sequence[Source]) -> View:
         if isinstance(text, Failure):
@@ -215,6 +219,11 @@ class Project:
             found[name] = laid[path][2]
         self._laid = laid
         return dict(sorted(found.items()))
+
+
+def _baseline(settings: Settings) -> Baseline | None:
+    """The findings that are known and not shown; none where the file is yet to be written."""
+    return load(settings.baseline) if settings.baseline is not None and settings.baseline.exists() else None
 
 
 def _answer(result: Result, name: str, view: View) -> Answer:

@@ -31,7 +31,7 @@ from nnlint.trouble import Trouble
 
 log = logging.getLogger("nnlint")
 
-_WATCHED = ("**/*.py", "**/*.ipynb", "**/nnlint.toml", "**/pyproject.toml", "**/.gitignore")
+_WATCHED = ("**/*.py", "**/*.ipynb", "**/nnlint.toml", "**/pyproject.toml", "**/nnlint-baseline.json", "**/.gitignore")
 _WAIT = 20.0
 """Seconds for which an action waits for the findings of a text that has just changed."""
 
