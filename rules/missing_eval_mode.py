@@ -82,6 +82,7 @@ class MissingEvalMode(Rule):
         for found in evaluations:
             name = found.network.label or "the network"
             kind = found.layer.name.rpartition(".")[2]
+            effect = f": its `{kind}` is active" if found.layer.cls is None else f", in which `{kind}` works in another way"
             steps = [Remark(found.forward.site, "evaluated here, in train mode")]
             if found.layer is not found.network and found.layer.cls is None:
                 steps.insert(0, Remark(found.layer.site, f"this `{kind}` behaves differently in train mode"))
@@ -89,7 +90,7 @@ class MissingEvalMode(Rule):
                 steps.insert(-1, Remark(found.switch, "switched to train mode here"))
             yield Report(
                 site=found.forward.site,
-                message=f"`{name}` is evaluated in train mode: its `{kind}` is active",
+                message=f"`{name}` is evaluated in train mode{effect}",
                 help=f"call `{name}.eval()` before the evaluation and `{name}.train()` before training goes on",
                 trace=tuple(steps),
                 fix=evaluated(story, found),

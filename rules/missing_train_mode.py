@@ -84,9 +84,10 @@ class MissingTrainMode(Rule):
         for found in trainings:
             name = found.network.label or "the network"
             kind = found.layer.name.rpartition(".")[2]
+            effect = f"its `{kind}` no longer trains as it should" if found.layer.cls is None else f"`{kind}` works in another way there"
             yield Report(
                 site=found.switch,
-                message=f"training of `{name}` goes on in eval mode after this `eval()`: its `{kind}` no longer trains as it should",
+                message=f"training of `{name}` goes on in eval mode after this `eval()`: {effect}",
                 help=f"call `{name}.train()` after the evaluation, or at the start of every epoch",
                 trace=(Remark(found.switch, "switched to eval mode here"), Remark(found.forward.site, "trained here, still in eval mode")),
                 fix=trained(story, found),

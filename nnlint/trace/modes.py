@@ -212,6 +212,11 @@ def all_evaluations(story: Story) -> list[Evaluation]:
     return _all(story)[0]
 
 
+def _tells_more(layer: Network, known: Union[Evaluation, Training, None]) -> bool:
+    """A layer of a library says more about what the mode does than a class that asks for its own mode."""
+    return known is None or (layer.cls is None and known.layer.cls is not None)
+
+
 @once
 def _all(story: Story) -> tuple[list[Evaluation], list[Training]]:
     reach = Reach(story)
@@ -228,11 +233,12 @@ def _all(story: Story) -> tuple[list[Evaluation], list[Training]]:
         Walk(story, automaton).run(fresh(layer))
         left = {event: {Switched(state.mode, trained=state.trained) for state in states} for event, states in automaton.copies.items()}
         copies.update((id(one), left) for one in group)
+        shown = next((one for one in group if one.cls is None), layer)
         for forward, state in automaton.evaluations.items():
-            if isinstance(forward.network, Network) and not steady(layer):
-                evaluations.setdefault(forward, Evaluation(forward.network, forward, layer, state.site))
+            if isinstance(forward.network, Network) and not steady(layer) and _tells_more(shown, evaluations.get(forward)):
+                evaluations[forward] = Evaluation(forward.network, forward, shown, state.site)
         for forward, site in automaton.trainings.items():
-            if isinstance(forward.network, Network):
-                trainings.setdefault((forward, site), Training(forward.network, forward, layer, site))
+            if isinstance(forward.network, Network) and _tells_more(shown, trainings.get((forward, site))):
+                trainings[forward, site] = Training(forward.network, forward, shown, site)
     order = {forward: index for index, forward in enumerate(reach.forwards)}
     return sorted(evaluations.values(), key=lambda one: order[one.forward]), list(trainings.values())

@@ -537,14 +537,6 @@ def parts(value: Value, seen: Union[dict[int, Value], None] = None) -> dict[int,
     return seen
 
 
-def cares_about_mode(net: Value) -> Union[Network, None]:
-    """A layer of the network that behaves differently in train and eval mode, if one is known."""
-    for part in parts(net).values():
-        if isinstance(part, Network) and sensitive(part):
-            return part
-    return None
-
-
 def steady(net: Network) -> bool:
     """Whether the layer does in train mode what every single sample asks for: its mode matters, but an evaluation may run in it."""
     return net.layer is not None and net.layer.op.name == "instance_norm"
