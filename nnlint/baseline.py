@@ -7,6 +7,7 @@ import os
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,8 +43,12 @@ class Baseline:
     counts: Counts
 
     def file(self, name: str) -> str:
-        """The name here of a file that is called so from the current folder."""
-        return os.path.relpath(os.path.abspath(name), self.path.parent).replace(os.sep, "/")
+        """The name here of a file that is called so from the current folder, whatever links lead to either folder."""
+        folder, file = os.path.split(os.path.abspath(name))
+        path = os.path.join(os.path.realpath(folder), file)
+        with suppress(ValueError):  # another drive
+            path = os.path.relpath(path, os.path.realpath(self.path.parent))
+        return path.replace(os.sep, "/")
 
     @property
     def size(self) -> int:
@@ -87,7 +92,7 @@ class Comparison:
 
     def leftovers(self) -> Iterator[Leftover]:
         for file, codes in sorted(self.baseline.counts.items()):
-            gone = not os.path.lexists(self.baseline.path.parent / file)
+            gone = not os.path.lexists(os.path.join(os.path.realpath(self.baseline.path.parent), file))
             for code, count in sorted(codes.items()):
                 pair = file, code
                 left = min(count, self._found[pair] + self._refuted[pair])

@@ -219,10 +219,11 @@ def _compare(result: Result, settings: Settings, rules: Catalogue, options: dict
     if settings.baseline is None and not options["write_baseline"]:
         return
     from nnlint import baseline
+    from nnlint.output.line import plain
 
     difference = baseline.compare(result, settings, rules, writing=options["write_baseline"])
     for line in [*(() if options["quiet"] else difference.notes), *difference.leftovers]:
-        click.echo(f"nnlint: {line}", err=True)
+        click.echo(f"nnlint: {plain(line)}", err=True)
 
 
 def _show(result: Result, options: dict[str, Any], colour: bool, *, aside: bool = False) -> int:

@@ -157,6 +157,28 @@ def test_paths_are_relative_to_the_baseline(run: Run, project: Path, monkeypatch
     assert shown(run) == (0, [], [])
 
 
+def test_links_to_the_project(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "link").symlink_to("sub")
+    know(project)
+    monkeypatch.chdir(project / "sub")
+    assert shown(run, "--baseline", "../link/../" + FILE, "..") == (0, [], [])
+    (project / "sub" / FILE).write_text(json.dumps({"b.py": KNOWN["sub/b.py"]}))
+    assert shown(run, "--baseline", f"../link/{FILE}") == (0, [], [])
+
+
+def test_with_fixes(run: Run, project: Path) -> None:
+    text = "import torch\nx = BUG_NN101\ny = 1  # nnlint: ignore[NN205]\n"
+    counts = {"a.py": {"NN001": 1, "NN101": 1}, "sub/b.py": KNOWN["sub/b.py"]}
+    know(project, counts)
+    (project / "a.py").write_text(text)
+    assert shown(run) == (0, [], [])
+    code, found, said = shown(run, "--fix")
+    assert (code, found, said[0]) == (1, [], f"{FILE}: a.py: 1 finding of NN001 known, none of them is left")
+    (project / "a.py").write_text(text)
+    assert shown(run, "--fix", "--write-baseline") == (0, [], [f"{FILE}: 1 taken out, 4 left"])
+    assert known(project) == {**counts, "a.py": {"NN101": 1}}
+
+
 def test_without_it(run: Run, project: Path) -> None:
     know(project)
     assert len(shown(run, "--no-baseline")[1]) == 6

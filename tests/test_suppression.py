@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from conftest import Outcome
@@ -168,7 +170,7 @@ def test_a_text_that_cannot_be_split_into_tokens(catalogue: Catalogue) -> None:
 
 def applied(catalogue: Catalogue, text: str, *where: tuple[str, int]) -> str:
     """The text after all fixes, round by round as the engine does."""
-    for _ in range(5):
+    for _ in range(50):
         source = Source("a.py", text)
         found = suppress(source, [finding(source, catalogue, word, row) for word, row in where], ALL, catalogue)
         fixes = [each.fix for each in found if each.fix is not None]
@@ -291,3 +293,38 @@ def test_needless_only_where_everything_was_seen(run: Run, folder: Path) -> None
     assert codes() == ["b.py NN001"]
     assert codes("--ignore", "NN101") == []
     assert codes("--select", "NN001") == []
+
+
+PIECES = (
+    "# noqa", "# noqa:NN101,E501", "# noqa: E501 NN201 , W1", "# noqa : nn101 because é😀", "# noqa:", "#nnlint:ignore",
+    "# nnlint: ignore[]", "# nnlint: ignore[NN101, NN201 ,NN108] why not", "# nnlint: ignore[ , ]",
+    "# nnlint: file-ignore[NN5]", "# nnlint: ignore[nope, NN205]", "# type: ignore", "# see #12", " text ", "#",
+)  # fmt: skip
+STATEMENTS = (
+    "x = 1", "f(\n    1,\n    2,\n)", "s = '''a\n# noqa: NN101\n'''", "if x:\n    y = 2", "a = 1 + \\\n    2", "z = [  \n]", "",
+)  # fmt: skip
+
+
+def odd_program(random: Random) -> str:
+    """Statements with comments of every kind behind and above their lines."""
+    lines = []
+    for statement in random.choices(STATEMENTS, k=random.randint(1, 6)):
+        inside = "'''" in statement
+        for number, line in enumerate(statement.split("\n")):
+            comment = "#" + "".join(random.choice(["  ", " ", ""]) + piece for piece in random.choices(PIECES, k=random.randint(1, 3)))[1:]
+            if random.random() < 0.2 and not (number and (inside or "\\" in statement)):
+                lines.append(" " * random.choice([0, 4]) + comment)
+            free = not inside and not line.endswith("\\")
+            lines.append(f"{line}  {comment}" if free and random.random() < 0.5 else line)
+    return random.choice(["\n", "\r\n"]).join([*lines, *random.choice([[], [""]])])
+
+
+def test_fixes_of_odd_programs(catalogue: Catalogue) -> None:
+    random = Random(7)
+    changed = 0
+    for _ in range(300):
+        text = odd_program(random)
+        after = applied(catalogue, text)
+        assert ast.dump(ast.parse(after)) == ast.dump(ast.parse(text))
+        changed += after != text
+    assert changed > 100
