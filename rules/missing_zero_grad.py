@@ -59,8 +59,9 @@ class MissingZeroGrad(Rule):
 
     ## Fix
     `zero_grad()` of the optimizer that lacks it, right before `backward`, or right behind the step where gradients are accumulated.
-    *Unsafe* where gradients are zeroed elsewhere already (it may be that place which is wrong), and where there are several steps or the
-    step stands in another function. None where the optimizer has no name there that surely means it.
+    *Unsafe* where gradients are zeroed elsewhere already (it may be that place which is wrong), where the step stands under a condition
+    that `backward` is free of (gradients of rounds without a step are thrown away), and where there are several steps or the step stands
+    in another function. None where the optimizer has no name there that surely means it.
 
     ## References
     `torch.optim.Optimizer.zero_grad`.

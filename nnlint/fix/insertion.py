@@ -26,7 +26,7 @@ def insert(tree: Tree, change: Insert) -> Union[list[Patch], None]:
     if change.lifted:
         apart = [found for found in (tree.node(site.at) for site in change.apart if site.source == change.site.source) if found]
         target = tree.lift(inner, apart)
-    if not _reaches(tree, owner, target):
+    if not _reaches(tree, owner, target) or (change.level and not _level(tree, owner, target)):
         return None
     return behind(tree, target, f"{name}.{change.method}()") if change.after else before(tree, target, f"{name}.{change.method}()")
 
@@ -46,6 +46,13 @@ def _reaches(tree: Tree, owner: cst.CSTNode, target: Statement) -> bool:
         return False
     around = [above for above in tree.around(target) if above is not scope and tree.inside(above, scope)]
     return all(tree.stays(owner, above) for above in around if isinstance(above, cst.FunctionDef)) and tree.stays(owner, here)
+
+
+def _level(tree: Tree, owner: cst.CSTNode, target: Statement) -> bool:
+    """Whether every condition around an expression is one around a statement, too."""
+    around = {id(above) for above in tree.around(target)}
+    conditions = (cst.If, cst.IfExp, cst.ExceptHandler, cst.MatchCase)
+    return all(id(above) in around for above in tree.around(owner) if isinstance(above, conditions))
 
 
 def _between(tree: Tree, owner: cst.CSTNode, here: Statement, target: Statement) -> bool:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Insert(msgspec.Struct, frozen=True):
     """A statement `owner.method()` before (or after) the one in which `site` stands; `owner` is an expression of the program.
 
-    With `lifted`, before or after the outermost loops and `with` blocks around it that hold none of `apart`.
+    With `lifted`, before or after the outermost loops and `with` blocks around it that hold none of `apart`; with `level`, only if `owner`
+    stands under no condition that `site` is free of.
     """
 
     site: Site
@@ -22,6 +23,7 @@ class Insert(msgspec.Struct, frozen=True):
     after: bool = False
     lifted: bool = False
     apart: tuple[Site, ...] = ()
+    level: bool = False
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -33,7 +33,8 @@ def unwrap(tree: Tree, change: Unwrap) -> Union[list[Patch], None]:
         if inner.keyword is None:
             first = tree.start(inner)
     else:
-        first, last, value = start, tree.end(inner), inner
+        assert isinstance(call.func, cst.Attribute)
+        first, last, value = start, tree.start(call.func.dot), inner
     before, after = tree.text(start, first), tree.text(last, end)
     if "#" in before + after:
         return None
@@ -45,7 +46,7 @@ def unwrap(tree: Tree, change: Unwrap) -> Union[list[Patch], None]:
 def _tensor(call: cst.Call, method: bool) -> Union[cst.Arg, cst.BaseExpression, None]:
     """What the call works on: its receiver, or its first argument."""
     if method:
-        return call.func.value if isinstance(call.func, cst.Attribute) and not call.func.value.lpar else None
+        return call.func.value if isinstance(call.func, cst.Attribute) else None
     if any(arg.star for arg in call.args):
         return None
     placed = [arg for arg in call.args if arg.keyword is None] or [arg for arg in call.args if arg.keyword and arg.keyword.value == "input"]

@@ -9,13 +9,14 @@ from nnlint.findings import Applicability, Site
 from nnlint.fix.proposal import Change, Insert, Move, Proposal, Way
 from nnlint.trace.steps import Gradients, Leak, Waste, gradients
 from nnlint.trace.steps import optimizers as all_optimizers
-from nnlint.trace.story import Backward, Event, GradUse, Item, Step, Story, Zero
+from nnlint.trace.story import Arms, Backward, Block, Event, GradUse, Item, Step, Story, Zero
 from nnlint.trace.supposition import supposing
 from nnlint.trace.training import overlap
 from nnlint.trace.values import Optimizer
 
 _ROUNDS = 4
 _SHARED = "there is more than one step, or it stands in another function, which others may call"
+_SKIPPED = "where the condition of the step does not hold, gradients are thrown away that may have been meant to pile up"
 _ELSEWHERE = "gradients are zeroed elsewhere already, and it may be that place which is wrong"
 
 Mistakes = set[tuple[int, Site, str]]
@@ -27,16 +28,20 @@ def zeroed(story: Story, leak: Leak) -> Union[Proposal, None]:
     leaks = [other for other in gradients(story)[0] if other.backward == backward]
     optimizers = list({other.optimizer.id: other.optimizer for other in leaks}.values())
     steps = {optimizer.id: _steps(story, optimizer) for optimizer in optimizers}
-    ways = (_before(story, backward, optimizers, steps), _behind(story, backward, optimizers))
-    found = tuple(Way("insert {}", way) for way in ways if way)
+    before, behind = _before(story, backward, optimizers, steps), _behind(story, backward, optimizers)
+    # Accelerate lets a zeroing through only where it lets the step through, which is then too early before the last `backward`.
+    gated = ".accumulate" in story.called.values()
+    found = tuple(Way("insert {}", way) for way in ((behind,) if gated else (before, behind)) if way)
     if not found:
         return None
+    every = [step for each in steps.values() for step in each]
     if any(other.zero is not None for other in leaks):
         return Proposal(Applicability.UNSAFE, found, _ELSEWHERE)
-    unique = all(len({step.site for step in each}) == 1 for each in steps.values())
-    if unique and _together(story, backward, [step for each in steps.values() for step in each]):
-        return Proposal(Applicability.SAFE, found)
-    return Proposal(Applicability.UNSAFE, found, _SHARED)
+    if any(len({step.site for step in each}) > 1 for each in steps.values()) or not _together(story, backward, every):
+        return Proposal(Applicability.UNSAFE, found, _SHARED)
+    if before is not None and not gated and not _conditions(story, every) <= _conditions(story, _backwards(story, backward)):
+        return Proposal(Applicability.UNSAFE, found, _SKIPPED)
+    return Proposal(Applicability.SAFE, found)
 
 
 def _before(
@@ -48,7 +53,9 @@ def _before(
         owner = story.spelled.get((steps[optimizer.id][0].site, optimizer.id))
         if owner is None:
             return None
-        changes.append(Insert(backward, owner, "zero_grad"))
+        # Where the text has a condition and the story has not, it is decided today and need not be tomorrow.
+        level = _conditions(story, steps[optimizer.id]) <= _conditions(story, _backwards(story, backward))
+        changes.append(Insert(backward, owner, "zero_grad", level=level))
     zeros = [Zero(backward, optimizer.params) for optimizer in optimizers]
 
     def beside(item: Item) -> tuple[Sequence[Event], Sequence[Event]]:
@@ -130,12 +137,35 @@ def _alone(story: Story, backward: Site, optimizer: Optimizer) -> bool:
     return all(event.site == backward or not automaton.concerns(event) for event in story.events() if isinstance(event, Backward))
 
 
+def _conditions(story: Story, events: Collection[Event]) -> set[Site]:
+    """The branches that events stand in."""
+    wanted = set(map(id, events))
+    found: set[Site] = set()
+
+    def look(block: Block, around: tuple[Site, ...]) -> None:
+        for item in block.items:
+            if isinstance(item, Arms):
+                for _, arm in item.arms:
+                    look(arm, (*around, item.site))
+            elif not isinstance(item, Event):
+                look(item.body, around)
+            elif id(item) in wanted:
+                found.update(around)
+
+    look(story.root, ())
+    return found
+
+
+def _backwards(story: Story, site: Site) -> list[Backward]:
+    return [event for event in story.events() if isinstance(event, Backward) and event.site == site]
+
+
 def _steps(story: Story, optimizer: Optimizer) -> list[Step]:
     return [event for event in story.events() if isinstance(event, Step) and event.optimizer is optimizer]
 
 
 def _together(story: Story, backward: Site, steps: Collection[Step]) -> bool:
     """Whether each step stands in the same function as the `backward`, or is given it as a closure."""
-    calls = {event.calls for event in story.events() if isinstance(event, Backward) and event.site == backward}
+    calls = {event.calls for event in _backwards(story, backward)}
     return all(any(call[: len(step.calls)] == step.calls for call in calls) for step in steps)
 
