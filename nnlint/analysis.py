@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from nnlint.crew import Crew
 from nnlint.findings import Confidence, Failure, Finding, Fix, Place, Report, Site, Step
+from nnlint.inquiry import Hearing, inquire
 from nnlint.lower import Unparsable, spans
 from nnlint.lower.memory import Memory
 from nnlint.program import File, Program
 from nnlint.records import Span
 from nnlint.rule import Rule
-from nnlint.trace.entries import stories
+from nnlint.trace.units import stories
 
 if TYPE_CHECKING:
     from nnlint.fix.tree import Tree
@@ -46,15 +46,17 @@ def analyse(
     src: Sequence[str] = (),
     memory: Memory | None = None,
     part: Part | None = None,
+    crew: Crew | None = None,
 ) -> Analysis:
     """Run all rules over the stories of a project. Irrelevant sources are known by path only, and never parsed."""
     memory = memory or Memory()
+    crew = crew or Crew()
     tick = part.tick if part is not None else _go_on
+    relevant = [source for source in sources if source.relevant]
+    _read(relevant, memory, crew)
     files: list[File] = []
     failures: list[Failure] = []
-    for source in sources:
-        if not source.relevant:
-            continue
+    for source in relevant:
         tick()
         try:
             files.append(File(source.key, memory.lower(source.text)))
@@ -62,43 +64,31 @@ def analyse(
             span = Span(error.row, error.column, error.row, error.column + 1)
             failures.append(Failure(source.place(span), error.message))
     program = Program(files, [source.key for source in sources] if part is None else part.known, src)
-    reports: dict[tuple[str, Site], tuple[Rule, Report]] = {}
     by_key = {source.key: source for source in sources}
-    for story in stories(program, entries=None if part is None else part.entries):
-        tick()
-        if story.trouble:
-            start = by_key[story.entry].place(Span(1, 1, 1, 2))
-            failures.append(Failure(start, f"a mistake in nnlint kept it from following this program ({story.trouble}); please report it"))
-        for rule in rules:
-            try:
-                for report in rule.check(story):
-                    keep(reports, rule, report)
-            except Exception as error:  # noqa: BLE001  (the user is told, and the other rules go on)
-                failure = Failure(by_key[story.entry].place(Span(1, 1, 1, 2)), rule.complaint(error, "this program"))
-                failures += [] if failure in failures else [failure]
+    if part is None:
+        said = inquire(program, rules, {file.key: by_key[file.key].text for file in files}, memory, crew)
+    else:
+        hearing = Hearing()
+        for story in stories(program, keys=part.entries):
+            tick()
+            hearing.ask(story, rules)
+        said = hearing.said()
     tick()
-    return Analysis(place(reports.values(), sources, program, memory.spans), failures)
+    failures += [Failure(by_key[entry].place(Span(1, 1, 1, 2)), message) for entry, message in said.troubles]
+    by_code = {rule.code: rule for rule in rules}
+    return Analysis(place([(by_code[code], report) for code, report in said.reports], sources, program, memory.spans), failures)
+
+
+def _read(sources: Sequence[Source], memory: Memory, crew: Crew) -> None:
+    """Have the crew parse what is new, if that is worth it."""
+    new = [text for text in dict.fromkeys(source.text for source in sources) if not memory.knows(text)]
+    for text, data in zip(new, crew.lowered(new, _go_on) or (), strict=False):
+        if data is not None:
+            memory.learn(text, data)
 
 
 def _go_on() -> None:
     pass
-
-
-def keep(reports: dict[tuple[str, Site], tuple[Rule, Report]], rule: Rule, report: Report) -> None:
-    """One report for each rule and site: certain before suspected, then the shorter trace, then the smaller text."""
-    key = (rule.code, report.site)
-    known = reports.get(key)
-    if known is not None and known[1].fix != report.fix and known[1].confidence is report.confidence:
-        # What mends one way through the program and not another is no fix.
-        report = msgspec.structs.replace(report, fix=None)
-        known = rule, msgspec.structs.replace(known[1], fix=None)
-        reports[key] = known
-    if known is None or _rank(report) < _rank(known[1]):
-        reports[key] = (rule, report)
-
-
-def _rank(report: Report) -> tuple[object, ...]:
-    return (report.confidence.value, len(report.trace), report.message, tuple((step.site, step.message) for step in report.trace))
 
 
 def place(

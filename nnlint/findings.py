@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Union
+from typing import Union
 
 import msgspec
 
+from nnlint.fix.proposal import Proposal
+from nnlint.sites import Applicability, Site
 from nnlint.verdict import Ruling, Verdict
 
-if TYPE_CHECKING:
-    from nnlint.fix.proposal import Proposal
+__all__ = [
+    "Applicability", "Confidence", "Edit", "Failure", "Finding", "Fix", "Place", "Remark", "Report", "Severity", "Site", "Step",
+]  # fmt: skip
 
 
 class Severity(str, Enum):
@@ -29,13 +32,6 @@ class Confidence(str, Enum):
     CERTAIN = "certain"
     SUSPECTED = "suspected"
     OBSERVED = "observed"
-
-
-class Site(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A node of the program: the source's key and the node's ordinal in it. What rules speak of; `Place` is what people read."""
-
-    source: str
-    at: int
 
 
 class Remark(msgspec.Struct, frozen=True):
@@ -81,13 +77,6 @@ class Edit(msgspec.Struct, frozen=True):
 
     place: Place
     content: str
-
-
-class Applicability(str, Enum):
-    """Safe: the program does what its author meant, and nothing else changes. Unsafe: right, but something that worked can be affected."""
-
-    SAFE = "safe"
-    UNSAFE = "unsafe"
 
 
 class Fix(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Union
 
 from nnlint import records as r
@@ -21,8 +22,13 @@ class File:
         self.is_package = parts[-1] == "__init__.py"
 
 
+Question = tuple[str, str, str]
+"""What was looked up: how, from where, and which name."""
+
+
 class Program:
-    """All files by path; imports are looked up as Python would from the folders that may be on `sys.path`.
+    """All files by path; imports are looked up as Python would from the folders that may be on `sys.path`. While `asked` is a table,
+    what was looked up is noted there.
 
     `known` also holds the paths of project files that were not lowered (they name no training library): an import of one of these
     is inside the project, though nothing is known of it.
@@ -32,7 +38,15 @@ class Program:
         self.files = {file.key: file for file in files}
         self.known = frozenset(known) | frozenset(self.files)
         self.folders = frozenset("/".join(path.split("/")[:depth]) for path in self.known for depth in range(1, path.count("/") + 1))
+        self.asked: Union[dict[Question, Union[str, None]], None] = None
         self.src = tuple(tuple(part for part in root.split("/") if part not in ("", ".")) for root in src)
+
+    def only(self, files: Sequence[File]) -> Program:
+        """The same project, of which nothing but some files was lowered."""
+        other = copy(self)
+        other.asked = None
+        other.files = {file.key: file for file in files}
+        return other
 
     def roots(self, file: File) -> list[tuple[str, ...]]:
         """Folders from which an absolute import in `file` may start, likeliest first."""
@@ -42,6 +56,9 @@ class Program:
 
     def absolute(self, file: File, name: str) -> Union[str, None]:
         """The path (of a file or a folder) that `import name` means in `file`; None where it is outside the project."""
+        return self._noted(("absolute", file.key, name), self._absolute(file, name))
+
+    def _absolute(self, file: File, name: str) -> Union[str, None]:
         head = name.split(".")
         for root in self.roots(file):
             found = self._path((*root, *head))
@@ -51,6 +68,9 @@ class Program:
 
     def relative(self, file: File, module: str, level: int) -> Union[str, None]:
         """The path that `from ..module import` means in `file`."""
+        return self._noted(("relative", file.key, "." * level + module), self._relative(file, module, level))
+
+    def _relative(self, file: File, module: str, level: int) -> Union[str, None]:
         if level > len(file.folder) + 1:
             return None
         base = file.folder[: len(file.folder) - level + 1]
@@ -59,7 +79,25 @@ class Program:
 
     def inside(self, folder: str, name: str) -> Union[str, None]:
         """The submodule `name` of a package folder."""
-        return self._path((*(part for part in folder.split("/") if part), name))
+        return self._noted(("inside", folder, name), self._path((*(part for part in folder.split("/") if part), name)))
+
+    def answer(self, question: Question) -> Union[str, None]:
+        """What a look-up gives that was noted in another run."""
+        how, place, name = question
+        if how == "inside":
+            return self._path((*(part for part in place.split("/") if part), name))
+        file = self.files.get(place)
+        if file is None:
+            return None
+        if how == "absolute":
+            return self._absolute(file, name)
+        module = name.lstrip(".")
+        return self._relative(file, module, len(name) - len(module))
+
+    def _noted(self, question: Question, found: Union[str, None]) -> Union[str, None]:
+        if self.asked is not None:
+            self.asked[question] = found
+        return found
 
     def _path(self, parts: tuple[str, ...]) -> Union[str, None]:
         path = "/".join(parts)

@@ -11,10 +11,10 @@ from nnlint.analysis import Analysis, analyse
 from nnlint.lower import lower
 from nnlint.program import File, Program
 from nnlint.source import Source, relate
-from nnlint.trace.entries import stories
 from nnlint.trace.networks import parts
 from nnlint.trace.producers import producers
 from nnlint.trace.story import Event, LossCall, Story
+from nnlint.trace.units import stories
 from nnlint.trace.values import Network, Optimizer, Params
 
 Text = Union[str, Mapping[str, str]]

@@ -8,8 +8,8 @@ from stories import events, sources
 from nnlint.lower import lower
 from nnlint.program import File, Program
 from nnlint.trace.chores import Chores
-from nnlint.trace.entries import stories
 from nnlint.trace.story import Forward
+from nnlint.trace.units import stories
 from nnlint.trace.values import Const, Network
 
 TRAINING = """

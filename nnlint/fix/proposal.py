@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Union
+from typing import Union
 
 import msgspec
 
-if TYPE_CHECKING:
-    from nnlint.findings import Applicability, Site
+from nnlint.sites import Applicability, Site
 
 
-class Insert(msgspec.Struct, frozen=True):
+class Insert(msgspec.Struct, frozen=True, tag=True):
     """A statement `owner.method()` before (or after) the one in which `site` stands; `owner` is an expression of the program.
 
     With `lifted`, before or after the outermost loops and `with` blocks around it that hold none of `apart`; with `level`, only if `owner`
@@ -26,7 +25,7 @@ class Insert(msgspec.Struct, frozen=True):
     level: bool = False
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, tag=True):
     """The statement in which `site` stands goes behind (or before) the one in which `beside` stands."""
 
     site: Site
@@ -34,7 +33,7 @@ class Move(msgspec.Struct, frozen=True):
     after: bool = True
 
 
-class Argument(msgspec.Struct, frozen=True):
+class Argument(msgspec.Struct, frozen=True, tag=True):
     """The argument `name` of a call becomes `value`, by keyword; one that is given already must be one of `instead`. `index` is its
     place among the positional ones."""
 
@@ -45,20 +44,20 @@ class Argument(msgspec.Struct, frozen=True):
     instead: tuple[str, ...] = ()
 
 
-class Unwrap(msgspec.Struct, frozen=True):
+class Unwrap(msgspec.Struct, frozen=True, tag=True):
     """A call of one tensor becomes that tensor: `softmax(x, 1)` and `x.softmax(1)` become `x`."""
 
     site: Site
     method: bool = False
 
 
-class Drop(msgspec.Struct, frozen=True):
+class Drop(msgspec.Struct, frozen=True, tag=True):
     """What stands here goes: an item of a call or a list, or the whole statement that does nothing but add it."""
 
     site: Site
 
 
-class Rename(msgspec.Struct, frozen=True):
+class Rename(msgspec.Struct, frozen=True, tag=True):
     """What a call calls gets another name in the same module: `F.softmax(x)` becomes `F.log_softmax(x)`."""
 
     site: Site
@@ -66,7 +65,7 @@ class Rename(msgspec.Struct, frozen=True):
     new: str
 
 
-class Recall(msgspec.Struct, frozen=True):
+class Recall(msgspec.Struct, frozen=True, tag=True):
     """A call on a tensor becomes other calls on the same tensor: `x.view(b, c, t)` becomes `x` and `calls`, or `packed` where the call is
     made on `x.contiguous()`; without `method` the tensor is the first argument."""
 

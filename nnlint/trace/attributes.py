@@ -20,6 +20,7 @@ from nnlint.trace.story import GradUse, ModeRead, Zero
 from nnlint.trace.values import (
     MAX_ALTERNATIVES,
     NONE,
+    PAST,
     TRUE,
     Batches,
     Bound,
@@ -87,6 +88,7 @@ def mro(cls: ClassVal) -> list[Value]:
         _line(cls, found)
         last = {base.name if isinstance(base, External) else id(base): base for base in reversed(found)}
         cls.line = list(reversed(last.values()))
+    PAST.files.update([base.file.key for base in cls.line if isinstance(base, ClassVal)])
     return cls.line
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Union
 
 from nnlint import records as r
 from nnlint.findings import Site
-from nnlint.program import File, Program
+from nnlint.program import File
 from nnlint.trace import attributes, calls, hooks, modules
 from nnlint.trace.arguments import Args
-from nnlint.trace.machine import BudgetSpent, Frame, Machine
+from nnlint.trace.machine import Frame, Machine, bounded
 from nnlint.trace.story import Story
-from nnlint.trace.values import Bound, ClassVal, FuncVal, Instance, Network, Optimizer, Unknown, Value, birth
+from nnlint.trace.values import PAST, Bound, ClassVal, FuncVal, Instance, Network, Optimizer, Unknown, Value, birth
 
 _ACTING = frozenset(
     "backward zero_grad manual_backward training_step compute_loss view reshape cross_entropy nll_loss kl_div binary_cross_entropy "
@@ -31,44 +29,19 @@ _CALLED = frozenset({"__getitem__", "__call__", "__iter__", "__next__"})
 """What Python calls for the user: a dataset's items, a transform."""
 
 
-def stories(program: Program, budget: int = 200_000, entries: Union[Container[str], None] = None) -> Iterator[Story]:
-    """The stories of a project, one for each entry point, in the order of the paths; or those that start in the files `entries`."""
-    m = Machine(program, budget)
-    ordered = [program.files[key] for key in sorted(program.files) if entries is None or key in entries]
-    for file in ordered:
-        if _is_script(file):
-            story = m.begin(file.key, script=True)
-            with _bounded(story):
-                story = modules.main(m, file)
-            yield story
-    for file in ordered:
-        yield from _driven(m, file)
-    files = program.files.values()
-    telling = TELLING | _helpers(func for file in files for func in file.module.body if isinstance(func, r.Function))
-    named = telling | {
-        cls.name
-        for file in files
-        for cls in file.module.body
-        if isinstance(cls, r.Class) and any(func.words & telling for func in _functions((cls,)))
-    }
-    yield from _unreached_classes(m, [file for file in ordered if file.module.words & named])
-    for file in ordered:
-        if file.module.words & TELLING:
-            yield from _unreached_functions(m, file)
+def script(m: Machine, file: File) -> Iterator[Story]:
+    """The story of a file that is run; of any other only where an import of it has failed."""
+    if is_script(file):
+        story = m.begin(file.key, script=True)
+        with bounded(story):
+            story = modules.main(m, file)
+        PAST.files |= story.files
+        yield story
+    elif m.imported[file.key].trouble:
+        yield m.imported[file.key]
 
 
-@contextmanager
-def _bounded(story: Story) -> Iterator[None]:
-    """A story may end early: its budget is spent, or nnlint itself is at fault, which is said and does not stop the others."""
-    try:
-        yield
-    except BudgetSpent:
-        story.cut = True
-    except Exception as error:  # noqa: BLE001 (the user is told, and the other stories go on)
-        story.trouble = f"{type(error).__name__}: {error}"
-
-
-def _is_script(file: File) -> bool:
+def is_script(file: File) -> bool:
     """A file that does something when it is run, beyond definitions and constants."""
     if file.key.endswith(".ipynb"):
         return True
@@ -87,36 +60,14 @@ def _acts(statement: r.Stmt) -> bool:
     return False
 
 
-def _driven(m: Machine, file: File) -> Iterator[Story]:
+def driven(m: Machine, left: Leftovers, key: str) -> Iterator[Story]:
     """Functions that lead to a training that no script has started: entry points of a package, called by a console script or a test."""
-    if not any(isinstance(statement, r.Function) for statement in file.module.body):
-        return
-    frame = None
-    with _bounded(m.begin(file.key, script=False)):
-        frame = modules.namespace(m, file.key)
-    functions = [value for value in frame.vars.values() if isinstance(value, FuncVal) and value.file is file] if frame is not None else []
-    for func in functions:
-        if isinstance(func.node, r.Function) and not _reached(m, func) and not _called(m, func) and calls.trains(m, func):
-            story = m.begin(file.key, script=False)
-            with _bounded(story):
+    for func in left.defined.get(key, ()):
+        if not left.called(func) and not _reached(m, func) and calls.trains(m, func):
+            story = m.begin(key, script=False)
+            with bounded(story):
                 _try_function(m, func, None)
             yield story
-
-
-def _called(m: Machine, func: FuncVal) -> bool:
-    """Whether another function of a module that knows it has its name in it."""
-    return any(
-        _naming(m, frame.file)[func.name] > (func.file is frame.file and isinstance(func.node, r.Function) and func.name in func.node.words)
-        for frame in list(m.namespaces.values())
-        if frame.vars.get(func.name) is func
-    )
-
-
-def _naming(m: Machine, file: File) -> Counter[str]:
-    """How many functions of a file have a name in them, for all names."""
-    if file.key not in m.naming:
-        m.naming[file.key] = Counter(name for func in _functions(file.module.body) for name in func.words)
-    return m.naming[file.key]
 
 
 def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
@@ -127,33 +78,78 @@ def _functions(body: tuple[r.Stmt, ...]) -> Iterator[r.Function]:
             yield from _functions(statement.body)
 
 
-def _unreached_classes(m: Machine, files: list[File]) -> Iterator[Story]:
-    """Classes that no script used; first those that no other one names: they give the others what their authors meant for them."""
-    frames: list[Frame] = []
-    for file in files:
-        story = m.begin(file.key, script=False)
-        frame = None
-        with _bounded(story):
-            frame = modules.namespace(m, file.key)
-        if frame is not None:
-            frames.append(frame)
-        elif story.trouble:
-            yield story
-    found = [(cls, frame) for frame in frames for cls in frame.vars.values() if isinstance(cls, ClassVal) and cls.file is frame.file]
-    users = _users(found)
-    words = {id(frame): TELLING | _helpers(value.node for value in frame.vars.values() if isinstance(value, FuncVal)) for frame in frames}
-    told = {cls.node for cls, frame in found if calls.words(cls) & words[id(frame)]}
-    waiting = list(told)
-    while waiting:  # what leads to something that is told is told too
-        new = users.get(waiting.pop(), set()) - told
-        told |= new
-        waiting += new
-    for cls, frame in sorted(found, key=lambda pair: pair[0].node in users):
-        telling = words[id(frame)] | {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
-        if _has_more(m, cls, telling):
-            story = m.begin(frame.file.key, script=False)
-            with _bounded(story):
+class Leftovers:
+    """What may be left to be told when all scripts have run: classes, each with the names that make a method of it worth a look, and
+    functions. First those that no other one names: they lead to the others as a user would come to them."""
+
+    def __init__(self, m: Machine, files: Sequence[File]) -> None:
+        telling = TELLING | _helpers(func for file in files for func in file.module.body if isinstance(func, r.Function))
+        named = telling | {
+            cls.name
+            for file in files
+            for cls in file.module.body
+            if isinstance(cls, r.Class) and any(func.words & telling for func in _functions((cls,)))
+        }
+        frames = [m.namespaces[file.key] for file in files if file.module.words & named]
+        found = [(cls, frame) for frame in frames for cls in frame.vars.values() if isinstance(cls, ClassVal) and cls.file is frame.file]
+        self.used = _users(found)
+        helpers = {
+            id(frame): TELLING | _helpers(value.node for value in frame.vars.values() if isinstance(value, FuncVal)) for frame in frames
+        }
+        told = {cls.node for cls, frame in found if calls.words(cls) & helpers[id(frame)]}
+        waiting = list(told)
+        while waiting:  # what leads to something that is told is told too
+            new = self.used.get(waiting.pop(), set()) - told
+            told |= new
+            waiting += new
+        self.classes: dict[str, list[tuple[ClassVal, frozenset[str]]]] = {}
+        for cls, frame in found:
+            more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
+            self.classes.setdefault(frame.file.key, []).append((cls, helpers[id(frame)] | more))
+        self.defined = {file.key: _defined(m.namespaces[file.key]) for file in files}
+        self.functions = {
+            file.key: [func for func in self.defined[file.key] if _tells(func.node)] for file in files if file.module.words & TELLING
+        }
+        self._callers = _callers([m.namespaces[file.key] for file in files])
+
+    def called(self, func: FuncVal) -> bool:
+        """Whether another function of a module that knows it has its name in it."""
+        return bool(self._callers.get(id(func), set()) - {func.node})
+
+
+def _defined(frame: Frame) -> list[FuncVal]:
+    """The functions of a file that can be had by a name."""
+    return [value for value in frame.vars.values() if isinstance(value, FuncVal) and value.file is frame.file]
+
+
+def _callers(frames: Iterable[Frame]) -> dict[int, set[object]]:
+    """By function, those that have its name in them where it is known by its own name."""
+    callers: dict[int, set[object]] = {}
+    for frame in frames:
+        known = {name: value for name, value in frame.vars.items() if isinstance(value, FuncVal) and value.name == name}
+        for node in _functions(frame.file.module.body):
+            for name in node.words & known.keys():
+                callers.setdefault(id(known[name]), set()).add(node)
+    return callers
+
+
+def classes(m: Machine, left: Leftovers, key: str, used: bool) -> Iterator[Story]:
+    """Classes of a file that no script used."""
+    for cls, telling in left.classes.get(key, ()):
+        if (cls.node in left.used) is used and _has_more(m, cls, telling):
+            story = m.begin(key, script=False)
+            with bounded(story):
                 _try_class(m, cls, telling)
+            yield story
+
+
+def functions(m: Machine, left: Leftovers, key: str, used: bool) -> Iterator[Story]:
+    """Functions of a file that nothing has come to."""
+    for func in left.functions.get(key, ()):
+        if left.called(func) is used and not _reached(m, func):
+            story = m.begin(key, script=False)
+            with bounded(story):
+                _try_function(m, func, None)
             yield story
 
 
@@ -173,27 +169,9 @@ def _helpers(functions: Iterable[Union[r.Function, r.Lambda]]) -> frozenset[str]
     return frozenset(func.name for func in functions if isinstance(func, r.Function) and func.words & _VIEWS)
 
 
-def _unreached_functions(m: Machine, file: File) -> Iterator[Story]:
-    """Functions of a file that nothing has come to; first those that no other one calls."""
-    frame = None
-    with _bounded(m.begin(file.key, script=False)):
-        frame = modules.namespace(m, file.key)
-    left = [
-        value
-        for value in (frame.vars.values() if frame is not None else ())
-        if isinstance(value, FuncVal) and value.file is file and isinstance(value.node, r.Function) and _tells(value.node)
-    ]
-    for func in sorted((func for func in left if not _reached(m, func)), key=lambda func: _called(m, func)):
-        if not _reached(m, func):
-            story = m.begin(file.key, script=False)
-            with _bounded(story):
-                _try_function(m, func, None)
-            yield story
-
-
-def _tells(func: r.Function) -> bool:
+def _tells(func: r.Function | r.Lambda) -> bool:
     """Whether a function has something to tell on its own; of layers that it only builds there is nothing to tell."""
-    return bool(func.words & _ACTING) or (bool(func.words & _NORMS) and _applies(func))
+    return isinstance(func, r.Function) and (bool(func.words & _ACTING) or (bool(func.words & _NORMS) and _applies(func)))
 
 
 def _applies(func: r.Function) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Union
 
 from nnlint import records as r
 from nnlint.findings import Site
 from nnlint.program import File, Program
 from nnlint.trace.chores import Chores
+from nnlint.trace.marks import Marks, Objects
 from nnlint.trace.story import EXITS, Arms, Backward, Block, Event, Exit, Forward, Held, Loop, Release, Scope, Step, Story, exits
 from nnlint.trace.values import (
+    PAST,
     Choice,
     ClassVal,
     Facts,
@@ -46,6 +49,27 @@ _MISSING = object()
 
 Result = Union[None, str, Value]
 """Of an arm: a value, None where control falls through, or the kind of exit."""
+
+
+_OF_A_STORY = (
+    "active",
+    "block",
+    "calls",
+    "decided",
+    "depth",
+    "facts",
+    "forwards",
+    "grad",
+    "journal",
+    "loop",
+    "measured",
+    "networks",
+    "pending_relabel",
+    "round",
+    "steps",
+    "story",
+    "warming",
+)
 
 
 class Frame:
@@ -112,19 +136,18 @@ class Machine:
         self.grad = True
         self.networks: list[Value] = []
         self.warming = 0
-        self.reached: set[tuple[str, int]] = set()
-        self.visited: set[tuple[str, int]] = set()
-        self.objects: dict[tuple[str, int], Value] = {}
+        self.reached: Marks[tuple[str, int]] = Marks()
+        self.visited: Marks[tuple[str, int]] = Marks()
+        self.objects: Objects = Objects()
         self.quiet = 0
         self.decided = 0
         self.forwards: list[Forward] = []
         self.guesses: dict[Hashable, Any] = {}
         self.shapes: dict[Hashable, Any] = {}
         self.call: Union[r.Call, None] = None
-        self.harmless: set[Site] = set()
+        self.harmless: Marks[Site] = Marks()
         self.names: dict[Hashable, int] = {}
         self.tried: Counter[tuple[object, object]] = Counter()
-        self.naming: dict[str, Counter[str]] = {}
         self.measured: Counter[Site] = Counter()
         self.decorated: Counter[tuple[str, int]] = Counter()
         self.pending_relabel = 0
@@ -133,7 +156,8 @@ class Machine:
     # --- the story -------------------------------------------------------------------------------------------------
 
     def begin(self, entry: str, script: bool) -> Story:
-        """Start the story of one entry point with a fresh budget."""
+        """Start the story of one entry point with a fresh budget, from the state in which the imports have left the program."""
+        self.undo()
         self.story = Story(entry, script)
         self.block = self.story.root
         self.loop = self.round = None
@@ -151,6 +175,43 @@ class Machine:
         self.chores.begin()
         self.steps = self.budget if script else self.budget // 20
         return self.story
+
+    @contextmanager
+    def apart(self, entry: str) -> Iterator[Story]:
+        """Run something with a story, a budget and facts of its own, as if nothing else were at work."""
+        kept = {name: self.__dict__[name] for name in _OF_A_STORY}
+        files, PAST.files = PAST.files, {entry}
+        counts = self.chores.runs, self.chores.spent
+        self.chores.begin()
+        self.story = Story(entry, script=True)
+        self.block = self.story.root
+        self.loop = self.round = None
+        self.facts = {}
+        self.journal = []
+        self.depth = self.decided = self.warming = self.pending_relabel = 0
+        self.active, self.networks, self.forwards = [], [], []
+        self.calls = ()
+        self.grad = True
+        self.measured = Counter()
+        self.steps = self.budget
+        try:
+            yield self.story
+        finally:
+            self.story.files = PAST.files
+            PAST.files = files
+            self.chores.runs, self.chores.spent = counts
+            self.__dict__.update(kept)
+
+    def undo(self) -> None:
+        """Forget what the last story did to what was there before it."""
+        for container, key, old in reversed(self.journal):
+            if age(container) <= PAST.until:
+                self._write(container, key, old)
+        for items, length in reversed(PAST.grown):
+            del items[length:]
+        self.journal = []
+        PAST.grown = []
+        PAST.until = birth()
 
     def tell(self, event: Event) -> None:
         event.calls = self.calls
@@ -327,6 +388,17 @@ class Machine:
     def release(self, held: Held) -> None:
         if exits(held.body, EXITS):
             self.tell(Release(held.site, held))
+
+
+@contextmanager
+def bounded(story: Story) -> Iterator[None]:
+    """A story may end early: its budget is spent, or nnlint itself is at fault, which is said and does not stop the others."""
+    try:
+        yield
+    except BudgetSpent:
+        story.cut = True
+    except Exception as error:  # noqa: BLE001 (the user is told, and the other stories go on)
+        story.trouble = f"{type(error).__name__}: {error}"
 
 
 def has_events(block: Block) -> bool:

@@ -8,13 +8,14 @@ from typing import Union
 from nnlint import records as r
 from nnlint.program import File
 from nnlint.trace import attributes, calls, statements
-from nnlint.trace.machine import BudgetSpent, Frame, Machine
+from nnlint.trace.machine import Frame, Machine, bounded
 from nnlint.trace.story import Story
-from nnlint.trace.values import ClassVal, Const, External, FuncVal, ModuleVal, Unknown, Value
+from nnlint.trace.values import PAST, ClassVal, Const, External, FuncVal, ModuleVal, Unknown, Value
 
 
 def namespace(m: Machine, path: str) -> Union[Frame, None]:
     """The names of a project file, as an import would leave them; None where the file was not lowered."""
+    PAST.files.add(path)
     if path in m.namespaces:
         return m.namespaces[path]
     file = m.program.files.get(path)
@@ -23,17 +24,11 @@ def namespace(m: Machine, path: str) -> Union[Frame, None]:
     frame = Frame(file, None, ())
     m.namespaces[path] = frame
     frame.vars["__name__"] = Const(path)
-    kept = m.story, m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls
-    m.story = m.imported[path] = Story(path, script=True)
-    m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = m.story.root, None, {}, True, [], 0, [], ()
-    # What an import costs is not charged to the entry point that happens to come first.
-    steps, m.steps = m.steps, m.budget
-    try:
-        statements.run(m, file.module.body, frame)
-    except BudgetSpent:
-        m.story.cut = True
-    m.steps = steps
-    m.story, m.block, m.loop, m.facts, m.grad, m.networks, m.warming, m.journal, m.calls = kept
+    # An import does not depend on who happens to come first.
+    with m.apart(path) as story:
+        m.imported[path] = story
+        with bounded(story):
+            statements.run(m, file.module.body, frame)
     return frame
 
 

@@ -6,7 +6,7 @@ such as "is there a way round the loop without zeroing?" are answered on the tre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterator
 from typing import TYPE_CHECKING, TypeVar, Union, cast
 
 from nnlint.findings import Site
@@ -319,7 +319,8 @@ class Story:
     `spelled` says which expression stood for an optimizer or a network (by its identity) in a call, `called` which library function was
     called ("." and a name for a method; nothing where it is not always the same).
     `picked` are the containers of which items were taken from the end, or several.
-    `harmless` are the views that were seen to move nothing, because an axis is known to be of size one.
+    `harmless` are the views that were seen to move nothing, because an axis is known to be of size one. `files` are those that had a part
+    in what an import told.
     """
 
     def __init__(self, entry: str, script: bool) -> None:
@@ -331,7 +332,8 @@ class Story:
         self.spelled: dict[tuple[Site, int], Site] = {}
         self.called: dict[Site, str] = {}
         self.picked: set[int] = set()
-        self.harmless: set[Site] = set()
+        self.harmless: Container[Site] = ()
+        self.files: set[str] = set()
         self.lasts: dict[Hashable, Loop] = {}
         self.firsts: dict[Hashable, tuple[Loop, bool]] = {}
         self.cut = False

@@ -30,6 +30,7 @@ from nnlint.trace.values import (
     Unknown,
     Value,
     birth,
+    grow,
     key_of,
     tensors_of,
 )
@@ -75,7 +76,7 @@ def make(
         m.pending_relabel = 0
     for value in inputs:
         for used in tensors_of(value):
-            used.users.append(tensor)
+            grow(used, used.users, tensor)
     if not m.grad:
         tensor.networks = frozenset()
         tensor.forwards = frozenset()
@@ -262,7 +263,7 @@ def _remember(m: Machine, result: Value, net: Network) -> None:
     """Which layer applied an operation, parameters or not."""
     for tensor in tensors_of(result):
         tensor.module = net
-        net.outputs.append(tensor)
+        grow(net, net.outputs, tensor)
     if net.layer is not None and net.layer.op.kind is Kind.AFFINE:
         m.story.layers[net.id] = net
 

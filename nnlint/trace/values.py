@@ -33,6 +33,29 @@ def birth() -> int:
     return next(_births)
 
 
+class Past:
+    """What was there when the story at hand began, and what the story does to it beside the journal.
+
+    `files` are those whose functions and classes were looked into; `grown` the lists of older values that were added to, with their
+    lengths before.
+    """
+
+    def __init__(self) -> None:
+        self.until = 0
+        self.files: set[str] = set()
+        self.grown: list[tuple[list[Any], int]] = []
+
+
+PAST = Past()
+
+
+def grow(owner: Union[Tensor, Network], items: list[Any], item: object) -> None:
+    """Add to what is known of a value, so that it is forgotten with the story."""
+    if owner.id <= PAST.until:
+        PAST.grown.append((items, len(items)))
+    items.append(item)
+
+
 class Value:
     __slots__ = ()
 
@@ -114,7 +137,7 @@ class ModuleVal(Value):
 class FuncVal(Value):
     """A function of the project. `frame` is the scope that defined it; `owner` its class, for `super()`."""
 
-    __slots__ = ("defaults", "file", "frame", "is_class", "is_context", "is_property", "is_static", "no_grad", "node", "owner")
+    __slots__ = ("_node", "defaults", "file", "frame", "is_class", "is_context", "is_property", "is_static", "no_grad", "owner")
 
     def __init__(
         self,
@@ -124,7 +147,7 @@ class FuncVal(Value):
         defaults: dict[str, Value],
         owner: Union[ClassVal, None] = None,
     ) -> None:
-        self.node = node
+        self._node = node
         self.file = file
         self.frame = frame
         self.defaults = defaults
@@ -136,8 +159,13 @@ class FuncVal(Value):
         self.is_context = False
 
     @property
+    def node(self) -> Union[r.Function, r.Lambda]:
+        PAST.files.add(self.file.key)
+        return self._node
+
+    @property
     def name(self) -> str:
-        return self.node.name if isinstance(self.node, r.Function) else "<lambda>"
+        return self._node.name if isinstance(self._node, r.Function) else "<lambda>"
 
 
 class Bound(Value):
@@ -163,19 +191,38 @@ class ClassVal(Value):
     """A class of the project, with its bases in order; a base is a `ClassVal`, an `External`, or unknown. `line` is kept by
     `attributes.mro`."""
 
-    __slots__ = ("attrs", "bases", "file", "frame", "line", "node")
+    __slots__ = ("_attrs", "_bases", "_node", "file", "frame", "line")
 
     def __init__(self, node: r.Class, file: File, frame: Frame, bases: tuple[Value, ...]) -> None:
-        self.node = node
+        self._node = node
         self.file = file
         self.frame = frame
-        self.bases = bases
-        self.attrs: dict[str, Value] = {}
+        self._bases = bases
+        self._attrs: dict[str, Value] = {}
         self.line: Union[list[Value], None] = None
 
     @property
+    def node(self) -> r.Class:
+        PAST.files.add(self.file.key)
+        return self._node
+
+    @property
+    def bases(self) -> tuple[Value, ...]:
+        PAST.files.add(self.file.key)
+        return self._bases
+
+    @property
+    def attrs(self) -> dict[str, Value]:
+        PAST.files.add(self.file.key)
+        return self._attrs
+
+    @attrs.setter
+    def attrs(self, attrs: dict[str, Value]) -> None:
+        self._attrs = attrs
+
+    @property
     def name(self) -> str:
-        return self.node.name
+        return self._node.name
 
 
 class SuperVal(Value):
@@ -585,7 +632,7 @@ def _any_of(alternatives: list[tuple[Facts, Value]]) -> Value:
         return Unknown()
     made = Tensor(ANY_OF, found[0].site, tuple(found))
     for tensor in found:
-        tensor.users.append(made)
+        grow(tensor, tensor.users, made)
     return made
 
 
