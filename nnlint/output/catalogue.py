@@ -6,7 +6,6 @@ import json
 
 import click
 
-from nnlint.output import FOR_PEOPLE
 from nnlint.output.line import COLOURS
 from nnlint.pages import page, url
 from nnlint.registry import Catalogue
@@ -26,7 +25,7 @@ def render(catalogue: Catalogue, format: str) -> str:
     ]
     if format == "json":
         return json.dumps(entries, indent=2) + "\n"
-    if format not in FOR_PEOPLE:
+    if format == "jsonl":
         return "".join(json.dumps(entry) + "\n" for entry in entries)
     width = max(len(rule.name()) for rule in catalogue.everything)
     return "".join(

@@ -8,7 +8,6 @@ from collections import Counter
 import click
 
 from nnlint.lint import Result
-from nnlint.output import FOR_PEOPLE
 from nnlint.output.line import COLOURS
 
 
@@ -18,7 +17,7 @@ def render(result: Result, format: str) -> str:
     entries = [{"code": code, "name": name, "severity": severity.value, "count": count} for (code, name, severity), count in ordered]
     if format == "json":
         return json.dumps(entries, indent=2) + "\n"
-    if format not in FOR_PEOPLE:
+    if format == "jsonl":
         return "".join(json.dumps(entry) + "\n" for entry in entries)
     width = len(str(max(counts.values(), default=0)))
     return "".join(
