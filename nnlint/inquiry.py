@@ -35,10 +35,12 @@ Where = tuple[str, int]
 
 
 class Said(msgspec.Struct):
-    """What rules have said: one report for each rule and site. `troubles` is what went wrong, with the file that was looked at."""
+    """What rules have said: one report for each rule and site. `troubles` is what went wrong, with the file that was looked at; `spared`
+    are the sites that some story needs as they are, so that no fix of the rule may touch them."""
 
     reports: list[tuple[str, Report]]
     troubles: list[tuple[str, str]]
+    spared: list[tuple[str, Site]]
 
 
 class Hearing:
@@ -47,6 +49,7 @@ class Hearing:
     def __init__(self) -> None:
         self.reports: dict[tuple[str, Site], Report] = {}
         self.troubles: dict[tuple[str, str], None] = {}
+        self.spared: set[tuple[str, Site]] = set()
 
     def ask(self, story: Story, rules: Iterable[Rule]) -> None:
         if story.trouble:
@@ -56,6 +59,7 @@ class Hearing:
             try:
                 for report in rule.check(story):
                     self.add(rule.code, report)
+                self.spared.update((rule.code, site) for site in rule.spares(story))
             except Exception as error:  # noqa: BLE001  (the user is told, and the other rules go on)
                 self.troubles[story.entry, rule.complaint(error, "this program")] = None
 
@@ -76,9 +80,17 @@ class Hearing:
             if code in codes:
                 self.add(code, report)
         self.troubles.update(dict.fromkeys(said.troubles))
+        self.spared.update((code, site) for code, site in said.spared if code in codes)
 
     def said(self) -> Said:
-        return Said([(code, report) for (code, _), report in sorted(self.reports.items(), key=lambda item: item[0])], list(self.troubles))
+        reports = [(code, self._allowed(code, report)) for (code, _), report in sorted(self.reports.items(), key=lambda item: item[0])]
+        return Said(reports, list(self.troubles), sorted(self.spared))
+
+    def _allowed(self, code: str, report: Report) -> Report:
+        """A report without a fix of what is spared."""
+        ways = report.fix.ways if report.fix is not None else ()
+        spared = any((code, change.site) in self.spared for way in ways for change in way.changes)
+        return msgspec.structs.replace(report, fix=None) if spared else report
 
 
 def _rank(report: Report) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
-from nnlint.findings import Confidence, Finding, Place, Report, Severity, Step
+from nnlint.findings import Confidence, Finding, Place, Report, Severity, Site, Step
 from nnlint.verdict import Verdict, inconclusive
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Rule(ABC):
     @abstractmethod
     def check(self, story: Story) -> Iterator[Report]:
         """Yield a report for each instance of the defect in one story."""
+
+    def spares(self, story: Story) -> Iterator[Site]:
+        """What a story needs as it is, whether or not there is a defect in it: fixes from other stories leave it alone."""
+        return iter(())
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
         """What a run says of one of the rule's findings."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Applicability, Finding, Remark, Report, Severity
+from nnlint.findings import Applicability, Finding, Remark, Report, Severity, Site
 from nnlint.fix.proposal import Argument, Proposal, Way
 from nnlint.knowledge.schema import Kind
 from nnlint.rule import Rule
@@ -63,7 +63,7 @@ class BiasBeforeBatchnorm(Rule):
     def check(self, story: Story) -> Iterator[Report]:
         done: set[int] = set()
         # One line may make many layers: only where all of them are cancelled can its bias go.
-        needed = {layer.site for layer in story.layers.values() if _biased(layer) and not _only_normalised(layer)}
+        needed = set(self.spares(story))
         frozen = {
             event.network.id
             for event in story.events()
@@ -85,6 +85,9 @@ class BiasBeforeBatchnorm(Rule):
                 trace=(Remark(layer.site, "this layer adds a bias"), Remark(event.site, f"this `{norm}` subtracts it again")),
                 fix=_fix(layer),
             )
+
+    def spares(self, story: Story) -> Iterator[Site]:
+        return (layer.site for layer in story.layers.values() if _biased(layer) and not _only_normalised(layer))
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
         seen = [bias for bias in evidence.biases if evidence.at(finding.place, bias.made)]

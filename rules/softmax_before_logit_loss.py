@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from math import e, exp, log, log1p
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Finding, Report, Severity
-from nnlint.fix.activations import removed
+from nnlint.findings import Finding, Report, Severity, Site
+from nnlint.fix.activations import needed, removed
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Loss, Wants
 from nnlint.rule import Rule
@@ -91,6 +91,9 @@ class SoftmaxBeforeLogitLoss(Rule):
                         confidence=given.confidence(activated),
                         fix=removed(story, given, producer.tensor, "what reads this output as probabilities gets raw scores"),
                     )
+
+    def spares(self, story: Story) -> Iterator[Site]:
+        return needed(story, {Wants.LOGITS})
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
         seen = evidence.losses_of(finding)

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nnlint.findings import Finding, Remark, Report, Severity
-from nnlint.fix.activations import logarithmic, logit_loss
+from nnlint.findings import Finding, Remark, Report, Severity, Site
+from nnlint.fix.activations import logarithmic, logit_loss, needed
 from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.rule import Rule
@@ -84,6 +84,9 @@ class WrongInputForProbabilityLoss(Rule):
                     confidence=given.confidence(wrong),
                     fix=logit_loss(story, given, raw, _SCALE) if lacking else logarithmic(story, given, producer.tensor, _LOGS),
                 )
+
+    def spares(self, story: Story) -> Iterator[Site]:
+        return needed(story, {Wants.LOG_PROBABILITIES})
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
         seen = evidence.losses_of(finding)

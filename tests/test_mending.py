@@ -256,6 +256,49 @@ def test_a_fix_that_brings_another_finding_is_not_made(run: Callable[..., Outcom
     assert path.read_bytes().decode() == BUGGY
 
 
+NET = """from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return nn.functional.softmax(self.fc(x), dim=1)
+"""
+TRAIN = """import torch
+from torch import nn
+from net import Net
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(5):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(net(torch.randn(8, 4)), torch.randint(3, (8,))).backward()
+    optimizer.step()
+torch.save(net.state_dict(), "net.pt")
+"""
+PREDICT = """import torch
+from net import Net
+
+net = Net()
+net.load_state_dict(torch.load("net.pt"))
+net.eval()
+print((net(torch.randn(8, 4)) > 0.9).sum())
+"""
+
+
+def test_what_another_script_needs_stays(run: Callable[..., Outcome]) -> None:
+    given("net.py", NET)
+    given("train.py", TRAIN)
+    _, out, _ = run("--diff", "--unsafe-fixes", ".")
+    assert "+        return self.fc(x)\n" in out
+    given("predict.py", PREDICT)
+    assert run("--diff", "--unsafe-fixes", ".") == (0, "", "")
+    assert "NN101" in run("--format", "concise", ".")[1]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -11,10 +11,12 @@ from nnlint.knowledge.losses import LOSSES
 from nnlint.knowledge.schema import Kind, Wants
 from nnlint.trace.losses import LossInput
 from nnlint.trace.networks import parts
+from nnlint.trace.producers import producers
 from nnlint.trace.story import Forward, LossCall, Story, once
 from nnlint.trace.values import Network, Tensor, tensors_of
 
 _RANKS = frozenset({"argmax", "argmin", "argsort", "max", "min", "topk", "sort", "median", "kthvalue"})
+_OUTPUTS = frozenset({Kind.PROBABILITY, Kind.LOG_PROBABILITY, Kind.ACTIVATION})
 _SCORES = frozenset({Kind.PROBABILITY, Kind.LOG_PROBABILITY})
 _MEASURES = frozenset({Kind.ARITHMETIC, Kind.REDUCE, Kind.HOST, Kind.DECISION, Kind.CLAMP})
 _WANTS = {loss.name: loss.wants for loss in LOSSES.values()}
@@ -83,6 +85,18 @@ def _same_loss(event: LossCall, other: LossCall) -> bool:
     if event.source is None or other.source is None:
         return event.source is other.source and event.site == other.site
     return event.source.site == other.source.site
+
+
+def needed(story: Story, wants: Collection[Wants]) -> Iterator[Site]:
+    """Where outputs of networks are made of which the story does more than such losses and decisions by rank allow."""
+    for event in story.events():
+        if isinstance(event, Forward) and event.output is not None:
+            for output in tensors_of(event.output):
+                for producer in producers(output) or ():
+                    if producer.kind in _OUTPUTS and not _allowed(producer.tensor, wants, ()):
+                        yield producer.tensor.site
+                        if producer.tensor.module is not None:
+                            yield producer.tensor.module.site
 
 
 def _unsafe(message: str, caution: str, change: Union[Drop, Rename, Unwrap]) -> Proposal:
