@@ -129,7 +129,7 @@ def _lint(
     result = Result(sources={source.key: source for source in sources}, files=files, fail_on=settings.fail_on)
     # What is needed elsewhere, or by what could not be read, must not be called needless.
     result.partial = frozenset(result.sources) if failures else named
-    for name in sorted({*by_source, *result.sources}):
+    for name in sorted({*by_source, *(result.sources if part is None else part.entries)}):
         active = codes - _ignored(name, settings, catalogue)
         here = [finding for finding in by_source[name] if finding.code in active or finding.code == InvalidSyntax.code]
         if name in result.sources and result.sources[name].relevant:

@@ -382,10 +382,11 @@ PROJECTS = (
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_an_editor_shows_what_the_command_line_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editor_shows_what_the_command_line_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file at a time, with only what can bear upon it, and all files at once: the same findings."""
     root = ROOT / "fixtures" / name
     monkeypatch.chdir(root)
+    monkeypatch.setenv("NNLINT_CACHE_DIR", str(tmp_path))
     rules = catalogue()
     result = deep(lambda: lint_paths(["."], settle(["."], Table()), rules))
     assert result.findings

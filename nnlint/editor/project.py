@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 
 from nnlint.analysis import Part
 from nnlint.baseline import Baseline, Comparison, load
+from nnlint.cache import Folder, at
 from nnlint.editor.documents import Buffer, Read
 from nnlint.editor.graph import Graph
 from nnlint.editor.proof import mended, proved
@@ -105,7 +106,7 @@ class Project:
     def __init__(self, root: Root, catalogue: Catalogue) -> None:
         self.root = root
         self._catalogue = catalogue
-        self._memory = Memory()
+        self._memory: Memory | None = None
         self._graph = Graph()
         self._choice: Choice | None = None
         self._listed: list[tuple[str, Path]] = []
@@ -135,11 +136,13 @@ class Project:
         sources = relate([text for text in found.values() if isinstance(text, Source)])
         keys = [source.key for source in sources]
         self._graph.renew(sources, settings.src)
+        memory = self._memory = self._memory or Memory(self._cache(settings))
+        memory.passing = _texts(read for _, _, read in self._laid.values()) - _texts(read for _, read in self._disk.values())
         known = _baseline(settings)
         ground = settings, known
 
         def look(view: View, sources: Sequence[Source]) -> Result:
-            part = Part(view.entries, keys, self._memory, tick)
+            part = Part(view.entries, keys, memory, tick)
             result = lint_part(sources, () if view.failure is None else (view.failure,), part, settings, self._catalogue)
             if known is not None:
                 Comparison(known, result, settings, self._catalogue).apply(result)
@@ -162,7 +165,7 @@ class Project:
                 self._answers[path] = before, answer
                 tell(path, answer)
         texts = {source.text for source in sources}
-        self._memory.forget(lambda text: text in texts)
+        memory.forget(lambda text: text in texts)
         self._answers = {path: known for path, known in self._answers.items() if path in buffers}
 
     def _proved(self, answer: Answer, buffers: Mapping[str, Buffer], look: Callable[[View, Sequence[Source]], Result]) -> Answer:
@@ -185,6 +188,10 @@ class Project:
         entries = self._graph.importers([text.key])
         needed = self._graph.imported(entries)
         return View(tuple(source for source in sources if source.key in needed), entries)
+
+    def _cache(self, settings: Settings) -> Folder | None:
+        """What the command line has read before; nothing is put beside a file that belongs to no project."""
+        return at(settings, self._catalogue) if self.root.opened or self.root.config is not None else None
 
     def _name(self, path: str) -> str:
         return key(path) if os.path.isabs(path) else path
@@ -219,6 +226,10 @@ class Project:
             found[name] = laid[path][2]
         self._laid = laid
         return dict(sorted(found.items()))
+
+
+def _texts(reads: Iterable[Read]) -> set[str]:
+    return {read.text for read in reads if isinstance(read, Source)}
 
 
 def _baseline(settings: Settings) -> Baseline | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from functools import cache
 from typing import TYPE_CHECKING, Any, Union
 
@@ -48,10 +48,11 @@ def unpack(data: bytes) -> Module:
 
 
 class Memory:
-    """Does as `lower` and `spans`, each text once."""
+    """Does as `lower` and `spans`, each text once. Texts that are `passing`, as one is that somebody types, are not put into the cache."""
 
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache = cache
+        self.passing: Container[str] = ()
         self._packed: dict[str, bytes] = {}
         self._records: dict[str, _Outcome] = {}
         self._spans: dict[str, dict[int, Span]] = {}
@@ -131,7 +132,7 @@ class Memory:
         return None if self.cache is None else self.cache.get(_name(kind, text))
 
     def _keep(self, kind: str, text: str, data: bytes) -> None:
-        if self.cache is not None:
+        if self.cache is not None and text not in self.passing:
             self.cache.put(_name(kind, text), data)
 
 
