@@ -263,6 +263,21 @@ for epoch in range(2):
             "+    net.eval()",
         ],
     ),
+    "a loop that makes a name for each network": (
+        """
+nets = [nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3)) for _ in range(2)]
+for net in nets:
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        opt.zero_grad()
+        F.cross_entropy(net(X), Y).backward()
+        opt.step()
+for net in nets:
+    with torch.no_grad():
+        print((net(X).argmax(1) == Y).sum())
+""",
+        ["+    net.eval()"],
+    ),
     "the same lines train and evaluate": (
         DROPOUT
         + """

@@ -22,11 +22,13 @@ def insert(tree: Tree, change: Insert) -> Union[list[Patch], None]:
     inner = tree.statement(node, deferred=not change.after)
     if name is None or inner is None:
         return None
-    target = inner
+    targets = [inner]
     if change.lifted:
         apart = [found for found in (tree.node(site.at) for site in change.apart if site.source == change.site.source) if found]
-        target = tree.lift(inner, apart)
-    if not _reaches(tree, owner, target) or (change.level and not _level(tree, owner, target)):
+        targets = tree.lifts(inner, apart)
+    # A loop over networks makes its own name for each.
+    target = next((target for target in targets if _reaches(tree, owner, target)), None)
+    if target is None or (change.level and not _level(tree, owner, target)):
         return None
     return behind(tree, target, f"{name}.{change.method}()") if change.after else before(tree, target, f"{name}.{change.method}()")
 

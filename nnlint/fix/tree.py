@@ -178,17 +178,19 @@ class Tree:
         starts = self.source.cells.starts if self.source.cells is not None else ()
         return min([start - 1 for start in starts if start > row], default=len(self.rows))
 
-    def lift(self, statement: Statement, apart: list[cst.CSTNode]) -> Statement:
-        """The outermost loop around a statement in its scope that holds none of `apart`, whatever stands between; the statement itself
-        where there is none. A `with` right around it, which holds none either, goes along."""
-        lifted = statement
+    def lifts(self, statement: Statement, apart: list[cst.CSTNode]) -> list[Statement]:
+        """The loops around a statement in its scope that hold none of `apart`, whatever stands between, outermost first; at last the
+        statement itself. A `with` right around one of them, which holds none either, stands for it."""
+        found: list[Statement] = [statement]
         for above in self.around(statement):
             if isinstance(above, _SCOPES) or any(self.inside(node, above) for node in apart):
                 break
-            suite = self.suite(lifted)
-            if isinstance(above, _REPEATS) or (isinstance(above, cst.With) and suite is not None and self.parent(suite) is above):
-                lifted = above
-        return lifted
+            suite = self.suite(found[-1])
+            if isinstance(above, _REPEATS):
+                found.append(above)
+            elif isinstance(above, cst.With) and suite is not None and self.parent(suite) is above:
+                found[-1] = above
+        return found[::-1]
 
     # --- names -----------------------------------------------------------------------------------------------------
 
