@@ -53,11 +53,13 @@ def analyse(
     crew = crew or Crew()
     tick = part.tick if part is not None else _go_on
     relevant = [source for source in sources if source.relevant]
+    crew.progress.begin("reading", len(relevant))
     _read(relevant, memory, crew)
     files: list[File] = []
     failures: list[Failure] = []
     for source in relevant:
         tick()
+        crew.progress.step()
         try:
             files.append(File(source.key, memory.lower(source.text)))
         except Unparsable as error:
@@ -82,7 +84,7 @@ def analyse(
 def _read(sources: Sequence[Source], memory: Memory, crew: Crew) -> None:
     """Have the crew parse what is new, if that is worth it."""
     new = [text for text in dict.fromkeys(source.text for source in sources) if not memory.knows(text)]
-    for text, data in zip(new, crew.lowered(new, _go_on) or (), strict=False):
+    for text, data in zip(new, crew.lowered(new) or (), strict=False):
         if data is not None:
             memory.learn(text, data)
 

@@ -189,9 +189,12 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         result = lint_text(data, name, settings, rules)
     else:
         from nnlint import cache
+        from nnlint.crew import Crew
+        from nnlint.progress import progress
 
         kept = None if options["no_cache"] else cache.at(settings, rules, options["cache_dir"])
-        result = lint_paths(paths, settings, rules, kept, options["jobs"] or 0)
+        with Crew(options["jobs"] or 0, progress(options["quiet"])) as crew:
+            result = lint_paths(paths, settings, rules, kept, crew)
         if kept is not None and kept.trouble and not options["quiet"]:
             click.echo(f"nnlint: the cache in {kept.root} cannot be written: {kept.trouble}", err=True)
     ignoring = options["add_ignore"] is not None

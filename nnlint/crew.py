@@ -6,24 +6,25 @@ What goes to and from them is plain data. Which of them did what makes no differ
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nnlint.progress import Progress
 from nnlint.stack import deep
 from nnlint.trouble import Trouble
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from nnlint.inquiry import Answer, Said
     from nnlint.program import File, Program
     from nnlint.trace.units import Before, Course, Unit
@@ -55,8 +56,9 @@ def processors() -> int:
 class Crew:
     """Up to `jobs` workers (0: as many as there are processors); with one, everything is done in this process. To be used in a `with`."""
 
-    def __init__(self, jobs: int = 1) -> None:
+    def __init__(self, jobs: int = 1, progress: Progress | None = None) -> None:
         self.jobs = jobs or min(processors(), MOST)
+        self.progress = progress or Progress()
         self._job: Job | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._folder = ""
@@ -66,6 +68,7 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.progress.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         if self._folder:
@@ -75,35 +78,39 @@ class Crew:
         """Tell what the project is, before anything of it is to be followed."""
         self._job = Job(packed, sorted(program.known), ["/".join(part) for part in program.src], sorted(codes))
 
-    def lowered(self, texts: Sequence[str], tick: Callable[[], None]) -> list[bytes | None] | None:
+    def lowered(self, texts: Sequence[str]) -> list[bytes | None] | None:
         """The packed records of some texts; None where that is not worth a crew."""
         sizes = [len(text) for text in texts]
-        return self._share(_lower, texts, sizes, tick) if self.jobs > 1 and sum(sizes) >= TEXT else None
+        return self._share(_lower, texts, sizes) if self.jobs > 1 and sum(sizes) >= TEXT else None
 
-    def islands(self, islands: Sequence[Sequence[str]], tick: Callable[[], None]) -> list[Said] | None:
+    def islands(self, islands: Sequence[Sequence[str]]) -> list[Said] | None:
         """What the rules say of some islands, given by the keys of their files."""
         sizes = [self._size(keys) for keys in islands]
         if self.jobs < 2 or sum(sizes) < RECORDS:
             return None
-        return self._share(_islands, islands, sizes, tick, self._briefing())
+        return self._share(_islands, islands, sizes, self._briefing())
 
-    def units(self, course: Course, wave: int, units: Sequence[Unit], tick: Callable[[], None]) -> dict[Unit, Answer] | None:
+    def units(self, course: Course, wave: int, units: Sequence[Unit]) -> dict[Unit, Answer] | None:
         """What some units of a wave have to say."""
         sizes = [self._size([unit.key]) for unit in units]
         if self.jobs < 2 or sum(sizes) < RECORDS:
             return None
         keys = [file.key for file in course.files]
         before = msgspec.msgpack.encode([_plain(course.before(earlier)) for earlier in range(1, wave + 1)])
-        answers = self._share(_units, [unit.key for unit in units], sizes, tick, self._briefing(), keys, wave, before)
+        answers = self._share(_units, [unit.key for unit in units], sizes, self._briefing(), keys, wave, before)
         return dict(zip(units, answers, strict=True))
 
     def _size(self, keys: Iterable[str]) -> int:
         return sum(len(self._job.records[key]) for key in keys) if self._job is not None and self.jobs > 1 else 0
 
     def _share(
-        self, work: Callable[..., list[Any]], items: Sequence[Any], sizes: Sequence[int], tick: Callable[[], None], *about: object
+        self, work: Callable[..., list[Any]], items: Sequence[Any], sizes: Sequence[int], *about: object
     ) -> list[Any]:
         """Do some work on items, the largest first; the results are in the order of the items."""
+        import multiprocessing
+        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+        from concurrent.futures.process import BrokenProcessPool
+
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context("spawn"), _prepare)
         limit = sum(sizes) / (self.jobs * _SHARES)
@@ -124,7 +131,7 @@ class Crew:
                     share = waiting.pop(future)
                     for index, result in zip(share, future.result(), strict=True):
                         results[index] = result
-                        tick()
+                        self.progress.step()
         except BrokenProcessPool:
             raise Trouble("a worker process has ended before its work was done (was it killed for memory?); try `--jobs 1`") from None
         return results
@@ -141,8 +148,9 @@ class Crew:
 
 def dismiss() -> None:
     """End all workers at once: the run was interrupted."""
-    for process in multiprocessing.active_children():
-        process.terminate()
+    if "multiprocessing" in sys.modules:
+        for process in sys.modules["multiprocessing"].active_children():
+            process.terminate()
 
 
 # --- in a worker -------------------------------------------------------------------------------------------------
@@ -151,7 +159,9 @@ def dismiss() -> None:
 def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears of it and ends the others
     gc.set_threshold(50_000, 20, 100)
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process
+
+    parent = parent_process()
     assert parent is not None
 
     def leave() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 LARGE = 8
 """Files beyond which the units of an island are kept one by one."""
 
-Tick = Callable[[], None]
 Where = tuple[str, int]
 
 
@@ -168,21 +167,21 @@ def ask(course: Course, unit: Unit, rules: Sequence[Rule]) -> Answer:
 
 
 def inquire(
-    program: Program, rules: Sequence[Rule], texts: Mapping[str, str], memory: Memory, crew: Crew, tick: Tick = lambda: None
+    program: Program, rules: Sequence[Rule], texts: Mapping[str, str], memory: Memory, crew: Crew
 ) -> Said:
     """What the rules say of a project; `texts` are those of its files."""
     packed: dict[str, bytes] = {}
     if memory.cache is not None or crew.jobs > 1:
         packed = {key: memory.packed(text) for key, text in texts.items()}
         crew.brief(program, packed, [rule.code for rule in rules])
-    return Inquiry(program, rules, {key: digest(data) for key, data in packed.items()}, memory.cache, crew, tick).run()
+    return Inquiry(program, rules, {key: digest(data) for key, data in packed.items()}, memory.cache, crew).run()
 
 
 class Inquiry:
     """All islands of a project, with what is known of them. `records` names the records of each file."""
 
     def __init__(
-        self, program: Program, rules: Sequence[Rule], records: Mapping[str, str], cache: Cache | None, crew: Crew, tick: Tick
+        self, program: Program, rules: Sequence[Rule], records: Mapping[str, str], cache: Cache | None, crew: Crew
     ) -> None:
         self.program = program
         self.rules = rules
@@ -190,7 +189,6 @@ class Inquiry:
         self.records = records
         self.cache = cache
         self.crew = crew
-        self.tick = tick
         self.hearing = Hearing()
 
     def run(self) -> Said:
@@ -212,10 +210,12 @@ class Inquiry:
 
     def _all_of(self, found: Sequence[Island], names: Sequence[str]) -> None:
         """Small islands, each at once."""
-        results = self.crew.islands([[file.key for file in island.files] for island in found], self.tick)
+        self.crew.progress.begin("following", len(found))
+        results = self.crew.islands([[file.key for file in island.files] for island in found])
         for index, (island, name) in enumerate(zip(found, names, strict=True)):
             said = results[index] if results is not None else whole(self.program, island.files, self.rules)
-            self.tick()
+            if results is None:
+                self.crew.progress.step()
             self.hearing.hear(said, self.codes)
             self._keep(name, Whole(self.codes, said))
 
@@ -236,17 +236,18 @@ class Inquiry:
                     course.effects[unit] = before.answer.effects
                 else:
                     todo.append(unit)
-            answers = self.crew.units(course, wave, todo, self.tick)
+            self.crew.progress.begin("following", len(todo))
+            answers = self.crew.units(course, wave, todo)
             for unit in todo:
                 if answers is None:
                     answer = ask(course, unit, self.rules)
+                    self.crew.progress.step()
                 else:
                     answer = answers[unit]
                     course.effects[unit] = answer.effects
                 if self.cache is not None:
                     kept[str(unit)] = self._kept(course, unit, answer, imprints, kept)
                 hearing.hear(answer.said, self.codes)
-                self.tick()
             course.end(wave)
         for name in kept.keys() & known.keys():
             if kept[name] is known[name]:

@@ -23,6 +23,7 @@ from nnlint.suppression import suppress
 if TYPE_CHECKING:
     from nnlint.analysis import Part
     from nnlint.cache import Cache
+    from nnlint.crew import Crew
     from nnlint.lower.memory import Memory
 
 
@@ -56,7 +57,10 @@ class Result:
         return finding.severity.rank >= Severity(self.fail_on).rank
 
 
-def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue, cache: Cache | None = None, jobs: int = 1) -> Result:
+def lint_paths(
+    paths: Sequence[str], settings: Settings, catalogue: Catalogue, cache: Cache | None = None, crew: Crew | None = None
+) -> Result:
+    """Files, folders and notebooks. A `crew` is who works: without one, this process alone."""
     chosen = choose(paths, settings.choice)
     sources, failures = [], list(chosen.failures)
     for name, path in chosen.files:
@@ -66,7 +70,7 @@ def lint_paths(paths: Sequence[str], settings: Settings, catalogue: Catalogue, c
             failures.append(unreadable.failure)
         else:
             sources += [source] if source is not None else []
-    return _lint(sources, failures, settings, catalogue, len(chosen.files), cache=cache, named=chosen.named, jobs=jobs)
+    return _lint(sources, failures, settings, catalogue, len(chosen.files), cache=cache, named=chosen.named, crew=crew)
 
 
 def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: Catalogue) -> Result:
@@ -108,7 +112,7 @@ def _lint(
     part: Part | None = None,
     cache: Cache | None = None,
     named: frozenset[str] = frozenset(),
-    jobs: int = 1,
+    crew: Crew | None = None,
 ) -> Result:
     """Files that were `named` are seen without those that use them, whose findings may stand in them."""
     from nnlint.lower.memory import Memory
@@ -119,7 +123,7 @@ def _lint(
     codes = select(catalogue, settings.layers)
     memory = Memory(cache) if part is None else part.memory
     sources, broken_cells = _mended(relate(sources) if part is None else sources, memory)
-    outcome = _analysed(sources, codes, settings, catalogue, part, memory, jobs)
+    outcome = _analysed(sources, codes, settings, catalogue, part, memory, crew)
     failures = [*failures, *broken_cells, *outcome.failures]
     found = [_entry(failure) for failure in failures]
     found += [finding for finding in outcome.findings if finding.code in codes]
@@ -143,7 +147,13 @@ def _lint(
 
 
 def _analysed(
-    sources: list[Source], codes: frozenset[str], settings: Settings, catalogue: Catalogue, part: Part | None, memory: Memory, jobs: int
+    sources: list[Source],
+    codes: frozenset[str],
+    settings: Settings,
+    catalogue: Catalogue,
+    part: Part | None,
+    memory: Memory,
+    crew: Crew | None,
 ) -> Outcome:
     """What the rules say of the sources; where nothing has changed, what they said before."""
     if not any(source.relevant for source in sources):
@@ -156,11 +166,9 @@ def _analysed(
             return before
         asked |= before.codes  # so that two selections in turn do not forget one another
     from nnlint.analysis import analyse
-    from nnlint.crew import Crew
 
     rules = [rule() for rule in catalogue.rules if rule.code in asked]
-    with Crew(jobs) as crew:
-        analysis = analyse(sources, rules, settings.src, memory, part, crew)
+    analysis = analyse(sources, rules, settings.src, memory, part, crew)
     outcome = Outcome(asked, tuple(analysis.findings), tuple(analysis.failures))
     if name and memory.cache is not None:
         recall.keep(memory.cache, name, outcome)

@@ -34,6 +34,7 @@ from nnlint.trace.values import (
     birth,
     choice,
     conjunction,
+    identity,
     key_of,
 )
 
@@ -214,7 +215,7 @@ def counter(source: Value, item: Value) -> Union[tuple[Hashable, int], None]:
 
 
 def value_id(value: Value) -> Hashable:
-    return value.id if isinstance(value, ListVal) else id(value)
+    return identity(value)
 
 
 def _instance_item(m: Machine, value: Instance, site: Site) -> Value:

@@ -20,7 +20,7 @@ from nnlint.trace.chores import Chores
 from nnlint.trace.machine import Machine
 from nnlint.trace.marks import Marks, Objects, Where
 from nnlint.trace.story import Story
-from nnlint.trace.values import PAST, Value, birth
+from nnlint.trace.values import PAST, Value, birth, forget
 
 BUDGET = 200_000
 WAVES = 6
@@ -68,6 +68,7 @@ class Course:
     @cached_property
     def machine(self) -> Machine:
         """All files imported: the state from which every story starts."""
+        forget()
         m = Machine(self.program, self.budget)
         scripts = [file for file in self.files if entries.is_script(file)]
         for file in (*scripts, *self.files):

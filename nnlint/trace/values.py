@@ -554,7 +554,25 @@ def key_of(value: Value) -> Hashable:
         return value.key
     if isinstance(value, TupleVal):
         return ("tuple", *(key_of(item) for item in value.items))
-    return ("id", id(value))
+    return ("id", identity(value))
+
+
+_identities: dict[int, tuple[Value, int]] = {}
+
+
+def identity(value: Value) -> int:
+    """A number that no other value of the program has, or has had: Python gives the addresses of values that are gone to others."""
+    if isinstance(value, (Obj, Tensor)):
+        return value.id
+    known = _identities.get(id(value))
+    if known is None:
+        known = _identities[id(value)] = (value, birth())
+    return known[1]
+
+
+def forget() -> None:
+    """A new program is run: none of the values before it is met again."""
+    _identities.clear()
 
 
 def born_of(value: Value) -> int:
