@@ -98,9 +98,10 @@ def lint_sources(
     files: int,
     cache: Cache | None = None,
     partial: frozenset[str] = frozenset(),
+    jobs: int = 1,
 ) -> Result:
     """What is read already, such as the texts that fixes have made."""
-    return _lint(list(sources), [], settings, catalogue, files, cache=cache, named=partial)
+    return _lint(list(sources), [], settings, catalogue, files, cache=cache, named=partial, jobs=jobs)
 
 
 def _lint(

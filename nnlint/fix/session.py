@@ -72,6 +72,7 @@ class Session:
         self.unsafe = unsafe
         self.data = data
         self.cache = cache
+        self.jobs = 1
         self.before: dict[str, bytes] = {}
         self.refused: dict[str, str] = {}
 
@@ -164,7 +165,7 @@ class Session:
             if source is None:
                 return None
             sources[key] = source
-        after = lint_sources(list(sources.values()), self.settings, self.catalogue, result.files, self.cache, result.partial)
+        after = lint_sources(list(sources.values()), self.settings, self.catalogue, result.files, self.cache, result.partial, self.jobs)
         # Texts of messages may change with what is around; which rule speaks of which file does not.
         before, now = (Counter(map(_about, each.findings)) for each in (result, after))
         if now - (before - Counter(map(_about, findings))):
