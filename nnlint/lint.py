@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nnlint import recall
+from nnlint.companions import companions
 from nnlint.files import choose, forced_out, key
 from nnlint.findings import Confidence, Failure, Finding, Severity
 from nnlint.notices import InvalidSyntax, UnusedSuppression
@@ -60,7 +63,8 @@ class Result:
 def lint_paths(
     paths: Sequence[str], settings: Settings, catalogue: Catalogue, cache: Cache | None = None, crew: Crew | None = None
 ) -> Result:
-    """Files, folders and notebooks. A `crew` is who works: without one, this process alone."""
+    """Folders and what is in them; files, notebooks and the programs that they are part of: what they import from their project is linted,
+    too. A `crew` is who works: without one, this process alone."""
     chosen = choose(paths, settings.choice)
     sources, failures = [], list(chosen.failures)
     for name, path in chosen.files:
@@ -70,7 +74,12 @@ def lint_paths(
             failures.append(unreadable.failure)
         else:
             sources += [source] if source is not None else []
-    return _lint(sources, failures, settings, catalogue, len(chosen.files), cache=cache, named=chosen.named, crew=crew)
+    # What a folder led to has all its files beside it; what was named brings along what it imports.
+    others, unread = companions([source for source in sources if source.key in chosen.named], settings.src, settings.choice, sources)
+    partial = chosen.named | {source.key for source in others}
+    files = len(chosen.files) + len(others)
+    sources = sorted([*sources, *others], key=lambda source: source.key)
+    return _lint(sources, [*failures, *unread], settings, catalogue, files, cache=cache, named=partial, crew=crew)
 
 
 def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: Catalogue) -> Result:
@@ -81,9 +90,19 @@ def lint_text(data: bytes, filename: str | None, settings: Settings, catalogue: 
         source = load(data, "-" if filename is None else key(filename), None if filename is None else Path(filename))
     except Unreadable as unreadable:
         return _lint([], [unreadable.failure], settings, catalogue, 1)
-    return _lint(
-        [] if source is None else [source], [], settings, catalogue, 1, named=frozenset([source.key] if source and filename else [])
-    )
+    if source is None or filename is None:
+        return _lint([] if source is None else [source], [], settings, catalogue, 1)
+    others, _ = companions([source], settings.src, settings.choice)
+    sources = sorted([source, *others], key=lambda each: each.key)
+    result = _lint(sources, [], settings, catalogue, 1, named=frozenset(each.key for each in sources))
+    result.findings = [_own(finding) for finding in result.findings if finding.place.filename == source.key]
+    return result
+
+
+def _own(finding: Finding) -> Finding:
+    """A finding without a fix that would reach into other files than its own."""
+    edits = finding.fix.edits if finding.fix is not None else ()
+    return msgspec.structs.replace(finding, fix=None) if any(edit.place.filename != finding.place.filename for edit in edits) else finding
 
 
 def lint_part(sources: Sequence[Source], failures: Sequence[Failure], part: Part, settings: Settings, catalogue: Catalogue) -> Result:

@@ -51,7 +51,7 @@ class Program:
     def roots(self, file: File) -> list[tuple[str, ...]]:
         """Folders from which an absolute import in `file` may start, likeliest first."""
         roots = [file.folder[:depth] for depth in range(len(file.folder), -1, -1)]
-        roots += [(*root, "src") for root in roots if "/".join((*root, "src")) in self.folders]
+        roots += [(*root, "src") for root in roots if self.is_folder("/".join((*root, "src")))]
         return roots + list(self.src)
 
     def absolute(self, file: File, name: str) -> Union[str, None]:
@@ -102,9 +102,15 @@ class Program:
     def _path(self, parts: tuple[str, ...]) -> Union[str, None]:
         path = "/".join(parts)
         for candidate in (f"{path}/__init__.py", f"{path}.py"):
-            if candidate in self.known:
+            if self.is_file(candidate):
                 return candidate
-        return path if path in self.folders else None
+        return path if self.is_folder(path) else None
+
+    def is_file(self, path: str) -> bool:
+        return path in self.known
+
+    def is_folder(self, path: str) -> bool:
+        return path in self.folders
 
     @staticmethod
     def package(path: str) -> str:
