@@ -207,8 +207,10 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
             if ignoring
             else Session(result, settings, rules, options["unsafe_fixes"], data, kept)
         )
-        session.jobs = 1 if stdin else options["jobs"] or 0
-        mended = session.run(writing=not options["diff"])
+        from nnlint.crew import Crew
+
+        with Crew(1 if stdin else options["jobs"] or 0) as session.crew:
+            mended = session.run(writing=not options["diff"])
         if not options["diff"] and (not stdin or name):
             _compare(mended.result, settings, rules, options)
         return _mend(mended, options, data, colour)

@@ -117,10 +117,10 @@ def lint_sources(
     files: int,
     cache: Cache | None = None,
     partial: frozenset[str] = frozenset(),
-    jobs: int = 1,
+    crew: Crew | None = None,
 ) -> Result:
     """What is read already, such as the texts that fixes have made."""
-    return _lint(list(sources), [], settings, catalogue, files, cache=cache, named=partial, jobs=jobs)
+    return _lint(list(sources), [], settings, catalogue, files, cache=cache, named=partial, crew=crew)
 
 
 def _lint(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nnlint.cache import Cache
 from nnlint.findings import Applicability, Edit, Finding
@@ -21,6 +21,9 @@ from nnlint.notices import InvalidSyntax
 from nnlint.registry import Catalogue
 from nnlint.settings import Settings
 from nnlint.source import Unreadable, encoding_of, load
+
+if TYPE_CHECKING:
+    from nnlint.crew import Crew
 
 _ROUNDS = 10
 _UNPROVED = "its fix would leave it as it is, or bring another finding"
@@ -72,7 +75,7 @@ class Session:
         self.unsafe = unsafe
         self.data = data
         self.cache = cache
-        self.jobs = 1
+        self.crew: Crew | None = None
         self.before: dict[str, bytes] = {}
         self.refused: dict[str, str] = {}
 
@@ -165,7 +168,7 @@ class Session:
             if source is None:
                 return None
             sources[key] = source
-        after = lint_sources(list(sources.values()), self.settings, self.catalogue, result.files, self.cache, result.partial, self.jobs)
+        after = lint_sources(list(sources.values()), self.settings, self.catalogue, result.files, self.cache, result.partial, self.crew)
         # Texts of messages may change with what is around; which rule speaks of which file does not.
         before, now = (Counter(map(_about, each.findings)) for each in (result, after))
         if now - (before - Counter(map(_about, findings))):
