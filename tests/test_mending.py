@@ -7,13 +7,15 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from nnlint import cli
+from nnlint.findings import Applicability, Confidence, Edit, Finding, Fix, Place, Severity
 from nnlint.fix import disk
+from nnlint.fix.apply import compatible, edited, edits_of
 
 Outcome = tuple[int, str, str]
 
@@ -254,6 +256,55 @@ def test_a_fix_that_brings_another_finding_is_not_made(run: Callable[..., Outcom
     assert code == 1
     assert err == "nnlint: train.py:8:5: NN201 is left: its fix would leave it as it is, or bring another finding\n"
     assert path.read_bytes().decode() == BUGGY
+
+
+def test_one_bad_fix_does_not_keep_the_others_from_being_made(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnlint.fix import session
+
+    def spoiled(text: str, edits: Sequence[Edit]) -> str:
+        bad = any("bias" in edit.content for edit in edits)
+        return edited(text, edits) + (LOOP if bad else "")
+
+    monkeypatch.setattr(session, "edited", spoiled)
+    path = given("train.py", BUGGY)
+    code, out, err = run("--fix", "--unsafe-fixes", "--format", "concise", ".")
+    assert path.read_bytes().decode() == ZEROED
+    assert code == 0
+    assert out.splitlines()[1:] == ["Fixed 1 finding; 1 note left.", "[*] 1 fixable with --fix --unsafe-fixes"]
+    assert err == "nnlint: train.py:4:21: NN501 is left: its fix would leave it as it is, or bring another finding\n"
+
+
+def fixed(*edits: tuple[int, int, int, int, str]) -> Finding:
+    """A finding whose fix consists of some edits: from row and column to row and column, and what is put there."""
+    made = tuple(Edit(Place("a.py", None, row, column, end_row, end_column), text) for row, column, end_row, end_column, text in edits)
+    fix = Fix("mend", Applicability.SAFE, made)
+    return Finding("NN101", "x", Severity.ERROR, Confidence.CERTAIN, str(edits), "", made[0].place, fix=fix)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ((1, 1, 1, 5, "x"), (1, 5, 1, 9, "y"), "xy\nab"),  # side by side
+        ((1, 1, 1, 5, "x"), (1, 4, 1, 9, "y"), None),
+        ((1, 3, 1, 5, "x"), (1, 3, 1, 5, "y"), None),
+        ((1, 3, 1, 5, "x"), (1, 3, 1, 5, "x"), "12x5678\nab"),  # the same
+        ((1, 3, 1, 3, "x"), (1, 3, 1, 3, "y"), "12xy345678\nab"),  # both put something in
+        ((1, 3, 1, 3, "x"), (1, 3, 1, 3, "x"), "12x345678\nab"),
+        ((1, 3, 1, 3, "x"), (1, 2, 1, 6, "y"), None),
+        ((1, 3, 1, 3, "x"), (1, 3, 1, 6, "y"), "12xy678\nab"),  # in front of what is replaced
+        ((1, 1, 2, 1, ""), (2, 1, 2, 2, "y"), "yb"),
+    ],
+)
+def test_of_fixes_that_overlap_the_first_is_made(
+    first: tuple[int, int, int, int, str], second: tuple[int, int, int, int, str], together: str | None
+) -> None:
+    one, two = fixed(first), fixed(second)
+    taken = compatible([one, two])
+    assert taken.findings == ([one, two] if together is not None else [one])
+    assert taken.left == ([] if together is not None else [two])
+    if together is not None:
+        edits = edits_of([finding.fix for finding in taken.findings if finding.fix is not None], "a.py")[None]
+        assert edited("12345678\nab", edits) == together
 
 
 NET = """from torch import nn
