@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -139,7 +140,7 @@ class Server(LanguageServer):
             self._waiting.discard(changed)
 
     async def _settled(self, uri: str, changed: asyncio.Event) -> None:
-        while not self.current(uri) or not all(answer.final for answer in self.board.answers.values()):
+        while not self._complaint and not (self.current(uri) and all(answer.final for answer in self.board.answers.values())):
             changed.clear()
             await changed.wait()
 
@@ -154,6 +155,8 @@ class Server(LanguageServer):
         if message != self._complaint and message:
             self.window_show_message(types.ShowMessageParams(types.MessageType.Error, f"nnlint: {message}"))
         self._complaint = message
+        for waiting in self._waiting:
+            waiting.set()
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """A mistake of the server or of the editor: nothing that a user could mend."""
@@ -171,6 +174,9 @@ class Server(LanguageServer):
             if not self._failed:
                 self._failed = True
                 self._later(self.complain, f"a mistake in nnlint itself ({type(error).__name__}: {error}); please report it")
+        finally:
+            # What a run leaves is large and circular, and Python would wait for more of it before it looks.
+            gc.collect()
 
     def _lint(self, task: Task, tick: Callable[[], None]) -> None:
         troubles: list[str] = []
@@ -332,6 +338,7 @@ def serve() -> int:
     out = _reserved()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="nnlint: %(message)s")
     server = build()
+    gc.freeze()
     server.start_io(sys.stdin.buffer, out)
     return 0 if server.ended else 1
 
