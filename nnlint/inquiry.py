@@ -100,6 +100,7 @@ class Asked(msgspec.Struct, array_like=True):
     """What a unit wanted to know of what lies outside of it, with the answers."""
 
     files: list[str]
+    names: list[tuple[str, str]]
     reached: list[tuple[Where, bool]]
     visited: list[tuple[Where, bool]]
     harmless: list[tuple[Where, bool]]
@@ -124,8 +125,8 @@ class Answer(msgspec.Struct, array_like=True):
 
 
 class Kept(msgspec.Struct, array_like=True):
-    """An answer, and what it rests on beside the answers to what it asked: its plan, the imprints of the files that it looked into, the
-    stamps of the units whose objects it used."""
+    """An answer, and what it rests on beside the answers to what it asked: its plan, the imprints of the files that it looked into
+    and of the names that it took, the stamps of the units whose objects it used."""
 
     codes: frozenset[str]
     plan: str
@@ -133,10 +134,8 @@ class Kept(msgspec.Struct, array_like=True):
     stamps: list[str]
     answer: Answer
 
-    @property
-    def stamp(self) -> str:
-        """A name for all that the unit has seen: with the same, it makes the same objects."""
-        return digest(self.plan, *self.imprints, *self.stamps, msgspec.msgpack.encode(self.answer.asked))
+    stamp: str = ""
+    """A name for all that the unit has seen: with the same, it makes the same objects."""
 
 
 class Whole(msgspec.Struct, array_like=True):
@@ -156,6 +155,7 @@ def ask(course: Course, unit: Unit, rules: Sequence[Rule]) -> Answer:
     m, effects = course.machine, course.effects[unit]
     asked = Asked(
         sorted(PAST.files),
+        sorted(name for name in PAST.names if name[0] not in PAST.files),
         sorted(m.reached.asked.items()),
         sorted(m.visited.asked.items()),
         sorted(((site.source, site.at), known) for site, known in m.harmless.asked.items()),
@@ -257,13 +257,15 @@ class Inquiry:
 
     def _kept(self, course: Course, unit: Unit, answer: Answer, imprints: Imprints, others: Mapping[str, Kept]) -> Kept:
         stamps = [_stamp(where, maker, imprints, others) for where, maker in answer.asked.made]
-        return Kept(self.codes, course.plan(unit), [imprints.of(key) for key in answer.asked.files], stamps, answer)
+        plan, seen = course.plan(unit), _imprints(answer.asked, imprints)
+        stamp = digest(plan, *seen, *stamps, msgspec.msgpack.encode(answer.asked))
+        return Kept(self.codes, plan, seen, stamps, answer, stamp)
 
     def _holds(self, course: Course, unit: Unit, kept: Kept, imprints: Imprints, others: Mapping[str, Kept]) -> bool:
         """Whether a unit would see what it saw."""
         asked = kept.answer.asked
         before = course.before(unit.wave)
-        if kept.plan != course.plan(unit) or any(imprints.of(key) != old for key, old in zip(asked.files, kept.imprints, strict=True)):
+        if kept.plan != course.plan(unit) or _imprints(asked, imprints) != kept.imprints:
             return False
         for (where, maker), stamp in zip(asked.made, kept.stamps, strict=True):
             if before.made.get(where, "") != maker or _stamp(where, maker, imprints, others) != stamp:
@@ -291,6 +293,10 @@ class Inquiry:
         if self.cache is not None:
             with contextlib.suppress(ValueError):  # half of a surrogate pair in a message
                 self.cache.put(name, msgspec.msgpack.encode(value))
+
+
+def _imprints(asked: Asked, imprints: Imprints) -> list[str]:
+    return [*map(imprints.of, asked.files), *(imprints.name(*name) for name in asked.names)]
 
 
 def _stamp(where: Where, maker: str, imprints: Imprints, others: Mapping[str, Kept]) -> str:

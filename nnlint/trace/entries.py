@@ -36,6 +36,7 @@ def script(m: Machine, file: File) -> Iterator[Story]:
         with bounded(story):
             story = modules.main(m, file)
         PAST.files |= story.files
+        PAST.names |= story.names
         yield story
     elif m.imported[file.key].trouble:
         yield m.imported[file.key]

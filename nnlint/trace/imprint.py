@@ -34,6 +34,7 @@ class Imprints:
         self._course = course
         self._records = records
         self._made: dict[str, str] = {}
+        self._named: dict[tuple[str, str], str] = {}
 
     def of(self, key: str) -> str:
         if key not in self._made:
@@ -45,6 +46,16 @@ class Imprints:
                 walk.value(frame.vars)
                 self._made[key] = f"{self._records[key]} {walk.digest()}"
         return self._made[key]
+
+    def name(self, key: str, name: str) -> str:
+        """Of one name of a file."""
+        if (key, name) not in self._named:
+            frame = self._course.machine.namespaces.get(key)
+            walk = _Walk(self._course.machine, "")
+            if frame is not None and name in frame.vars:
+                walk.value(frame.vars[name])
+            self._named[key, name] = walk.digest()
+        return self._named[key, name]
 
     def stamp(self, where: Where) -> str:
         """Of the object of a class that the imports have made."""

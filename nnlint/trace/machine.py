@@ -180,7 +180,8 @@ class Machine:
     def apart(self, entry: str) -> Iterator[Story]:
         """Run something with a story, a budget and facts of its own, as if nothing else were at work."""
         kept = {name: self.__dict__[name] for name in _OF_A_STORY}
-        files, PAST.files = PAST.files, {entry}
+        noted = PAST.files, PAST.names
+        PAST.files, PAST.names = {entry}, set()
         counts = self.chores.runs, self.chores.spent
         self.chores.begin()
         self.story = Story(entry, script=True)
@@ -197,8 +198,8 @@ class Machine:
         try:
             yield self.story
         finally:
-            self.story.files = PAST.files
-            PAST.files = files
+            self.story.files, self.story.names = PAST.files, PAST.names
+            PAST.files, PAST.names = noted
             self.chores.runs, self.chores.spent = counts
             self.__dict__.update(kept)
 

@@ -81,9 +81,11 @@ def bind_import_from(m: Machine, node: r.ImportFrom, frame: Frame) -> None:
 
 def member(m: Machine, path: str, name: str) -> Value:
     """A name of a project module, or a submodule of a package."""
-    names = namespace(m, path)
+    names = m.namespaces.get(path) or namespace(m, path)
     if names is not None and name in names.vars:
+        PAST.names.add((path, name))
         return names.vars[name]  # type: ignore[no-any-return]
+    PAST.files.add(path)
     inside = m.program.inside(m.program.package(path), name) if not path.endswith(".py") or path.endswith("__init__.py") else None
     if inside is not None:
         return module(m, inside)

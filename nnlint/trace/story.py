@@ -320,7 +320,7 @@ class Story:
     called ("." and a name for a method; nothing where it is not always the same).
     `picked` are the containers of which items were taken from the end, or several.
     `harmless` are the views that were seen to move nothing, because an axis is known to be of size one. `files` are those that had a part
-    in what an import told.
+    in what an import told, `names` what it took from others.
     """
 
     def __init__(self, entry: str, script: bool) -> None:
@@ -334,6 +334,7 @@ class Story:
         self.picked: set[int] = set()
         self.harmless: Container[Site] = ()
         self.files: set[str] = set()
+        self.names: set[tuple[str, str]] = set()
         self.lasts: dict[Hashable, Loop] = {}
         self.firsts: dict[Hashable, tuple[Loop, bool]] = {}
         self.cut = False

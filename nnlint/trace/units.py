@@ -125,7 +125,7 @@ class Course:
         m.tried, m.decorated, m.chores = Counter(), Counter(), Chores()
         m.reached, m.visited, m.harmless = Marks(before.reached), Marks(before.visited), Marks(before.harmless)
         m.objects = Objects(before.made, self._revived)
-        PAST.files = {unit.key}
+        PAST.files, PAST.names = {unit.key}, set()
         yield from self._told(m, unit)
         m.undo()
         self._heaps[str(unit)] = m.objects.own
@@ -168,12 +168,12 @@ class Course:
         """An object that another unit has made. Where that was not in this process, the unit is run once more."""
         if maker not in self._heaps:
             m = self.machine
-            kept, files = dict(m.__dict__), PAST.files
+            kept, noted = dict(m.__dict__), (PAST.files, PAST.names)
             m.journal, PAST.grown = [], []
             wave, _, key = maker.partition(" ")
             deque(self.run(Unit(int(wave), key)), maxlen=0)
             m.__dict__.update(kept)
-            PAST.files = files
+            PAST.files, PAST.names = noted
         PAST.until = birth()
         return self._heaps[maker][where]
 

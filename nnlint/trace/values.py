@@ -36,13 +36,14 @@ def birth() -> int:
 class Past:
     """What was there when the story at hand began, and what the story does to it beside the journal.
 
-    `files` are those whose functions and classes were looked into; `grown` the lists of older values that were added to, with their
-    lengths before.
+    `files` are those whose functions and classes were looked into, `names` those that were taken from other files; `grown` the lists of
+    older values that were added to, with their lengths before.
     """
 
     def __init__(self) -> None:
         self.until = 0
         self.files: set[str] = set()
+        self.names: set[tuple[str, str]] = set()
         self.grown: list[tuple[list[Any], int]] = []
 
 
