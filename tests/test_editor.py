@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -456,6 +457,21 @@ def test_exit_codes() -> None:
     gone = serve(hello)
     assert gone.returncode == 1
     assert gone.stdout.startswith(b"Content-Length: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_an_interrupt_ends_it_at_once() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "nnlint", "server"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with server:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write(message(id=1, method="initialize", params={"capabilities": {}, "processId": None, "rootUri": None}))
+        server.stdin.flush()
+        assert server.stdout.readline().startswith(b"Content-Length: ")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 130
 
 
 def test_the_word_server(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -337,6 +338,10 @@ def serve() -> int:
     """Talk to an editor until it says goodbye; 0 where it did so in good order."""
     out = _reserved()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="nnlint: %(message)s")
+    if sys.stdin.isatty():
+        sys.stderr.write("nnlint: this is the language server; it waits for an editor to speak\n")
+    # A read that waits for the editor cannot be ended otherwise.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     server = build()
     gc.freeze()
     server.start_io(sys.stdin.buffer, out)
