@@ -132,7 +132,7 @@ def command(context: click.Context, /, paths: tuple[str, ...], **options: Any) -
     """Find the silent mistakes in code that trains neural networks with PyTorch.
 
     PATHS are files, folders and notebooks; - is standard input. Default: the current folder. With --runtime: one script, which is RUN,
-    and what it is to be given after --.
+    and what it is to be given after --. As the only word, server is the language server for editors.
     """
     to_file = bool(options["output"])
     colour = terminal.colours(options["color"], to_file=to_file)
