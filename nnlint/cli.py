@@ -122,7 +122,7 @@ def _choice(group: str, *names: str, values: Sequence[str], help: str, default: 
 @_option(RUNTIME, "--report", metavar="FILE", type=_FILE, help="Write the whole run there, as a page (.html) or as data (.json).")
 @_option(OTHER, "--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @_option(OTHER, "--cache-dir", metavar="DIR", type=_FILE, help="Where the cache is (default: .nnlint_cache beside the configuration file).")
-@_option(OTHER, "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Work in up to N processes (default: one for each processor).")
+@_option(OTHER, "-j", "--jobs", type=click.IntRange(0), default=1, metavar="N", help="Processes to work in (default: 1; 0: one each CPU).")
 @_option(OTHER, "--explain", metavar="RULE", type=Rules(several=False), help="Show the page of a rule, given by its code or name.")
 @_option(OTHER, "--list-rules", is_flag=True, help="List all rules (also with --format json).")
 @_option(OTHER, "--show-settings", is_flag=True, help="Show the settings in force, and why each rule runs or does not.")
@@ -193,7 +193,7 @@ def _lint(paths: Sequence[str], options: dict[str, Any], colour: bool) -> int:
         from nnlint.progress import progress
 
         kept = None if options["no_cache"] else cache.at(settings, rules, options["cache_dir"])
-        with Crew(options["jobs"] or 0, progress(options["quiet"])) as crew:
+        with Crew(options["jobs"], progress(options["quiet"])) as crew:
             result = lint_paths(paths, settings, rules, kept, crew)
         if kept is not None and kept.trouble and not options["quiet"]:
             click.echo(f"nnlint: the cache in {kept.root} cannot be written: {kept.trouble}", err=True)

@@ -33,8 +33,6 @@ TEXT = 800_000
 """Characters of source text from which it is worth to parse in several processes: some seconds of work."""
 RECORDS = 2_000_000
 """The same for bytes of records that are to be followed."""
-MOST = 4
-"""Workers, unless more are asked for: each has to start, and to import the whole program."""
 _SHARES = 6
 """Tasks for each worker, so that none waits long for another at the end."""
 
@@ -57,7 +55,7 @@ class Crew:
     """Up to `jobs` workers (0: as many as there are processors); with one, everything is done in this process. To be used in a `with`."""
 
     def __init__(self, jobs: int = 1, progress: Progress | None = None) -> None:
-        self.jobs = jobs or min(processors(), MOST)
+        self.jobs = jobs or processors()
         self.progress = progress or Progress()
         self._job: Job | None = None
         self._pool: ProcessPoolExecutor | None = None
