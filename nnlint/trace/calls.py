@@ -423,7 +423,7 @@ def construct(m: Machine, cls: ClassVal, args: Args, site: Site) -> Value:
     return made
 
 
-ENOUGH = 2
+ENOUGH = 1
 
 
 def _tried(m: Machine, cls: ClassVal, args: Args) -> bool:
