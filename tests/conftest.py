@@ -33,6 +33,11 @@ import torch
 ## Good
 ```python
 import torch
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets what it runs in the background ignore interrupts, and that is inherited by all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ```
 
 ## When it stays silent
