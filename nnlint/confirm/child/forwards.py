@@ -271,7 +271,10 @@ class Forwards:
         left: list[Waiting] = []
         for waiting in self._waiting:
             network = waiting.root.network()
-            if waiting.backward not in backwards or network is None or not any(id(part) in parameters for part in network.parameters()):
+            first = None if network is None else next(network.parameters(), None)
+            if network is None or first is None:
+                continue  # gone, or a loss: no step will train it
+            if waiting.backward not in backwards or not any(id(part) in parameters for part in network.parameters()):
                 left.append(waiting)
                 continue
             _, root, record, mode, slept, switched = waiting
