@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,10 @@ from nnlint.registry import Catalogue
 from nnlint.rule import Group, Rule
 from nnlint.source import Source, failure
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets what it runs in the background ignore interrupts, and that is inherited by all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PAGE = """{summary}
 
 ## Why is this bad?
@@ -33,11 +38,6 @@ import torch
 ## Good
 ```python
 import torch
-
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell lets what it runs in the background ignore interrupts, and that is inherited by all that the tests start.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 ```
 
 ## When it stays silent
