@@ -44,7 +44,8 @@ class Remark(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What a rule yields. `message` names the user's own variables, `help` says what to write instead.
 
-    `severity` is given only where it differs from the rule's own; `fix` only where it is certain.
+    `severity` is given only where it differs from the rule's own; `fix` only where it is certain. `whole`: there is a
+    defect only if no other story needs the site as it is.
     """
 
     site: Site
@@ -54,6 +55,7 @@ class Report(msgspec.Struct, frozen=True):
     confidence: Confidence = Confidence.CERTAIN
     severity: Union[Severity, None] = None
     fix: Union[Proposal, None] = None
+    whole: bool = False
 
 
 class Place(msgspec.Struct, frozen=True, order=True):

@@ -82,7 +82,10 @@ class Hearing:
         self.spared.update((code, site) for code, site in said.spared if code in codes)
 
     def said(self) -> Said:
-        reports = [(code, self._allowed(code, report)) for (code, _), report in sorted(self.reports.items(), key=lambda item: item[0])]
+        found = sorted(self.reports.items(), key=lambda item: item[0])
+        reports = [
+            (code, self._allowed(code, report)) for (code, _), report in found if not (report.whole and (code, report.site) in self.spared)
+        ]
         return Said(reports, list(self.troubles), sorted(self.spared))
 
     def _allowed(self, code: str, report: Report) -> Report:
@@ -166,9 +169,7 @@ def ask(course: Course, unit: Unit, rules: Sequence[Rule]) -> Answer:
     return Answer(hearing.said(), sorted(effects.reached), sorted(effects.visited), sorted(effects.made), harmless, asked)
 
 
-def inquire(
-    program: Program, rules: Sequence[Rule], texts: Mapping[str, str], memory: Memory, crew: Crew
-) -> Said:
+def inquire(program: Program, rules: Sequence[Rule], texts: Mapping[str, str], memory: Memory, crew: Crew) -> Said:
     """What the rules say of a project; `texts` are those of its files."""
     packed: dict[str, bytes] = {}
     if memory.cache is not None or crew.jobs > 1:
@@ -180,9 +181,7 @@ def inquire(
 class Inquiry:
     """All islands of a project, with what is known of them. `records` names the records of each file."""
 
-    def __init__(
-        self, program: Program, rules: Sequence[Rule], records: Mapping[str, str], cache: Cache | None, crew: Crew
-    ) -> None:
+    def __init__(self, program: Program, rules: Sequence[Rule], records: Mapping[str, str], cache: Cache | None, crew: Crew) -> None:
         self.program = program
         self.rules = rules
         self.codes = frozenset(rule.code for rule in rules)

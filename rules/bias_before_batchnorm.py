@@ -63,7 +63,7 @@ class BiasBeforeBatchnorm(Rule):
     def check(self, story: Story) -> Iterator[Report]:
         done: set[int] = set()
         # One line may make many layers: only where all of them are cancelled can its bias go.
-        needed = set(self.spares(story))
+        needed = {layer.site for layer in story.layers.values() if _biased(layer) and not _only_normalised(layer)}
         frozen = {
             event.network.id
             for event in story.events()
@@ -84,10 +84,11 @@ class BiasBeforeBatchnorm(Rule):
                 help="pass `bias=False`",
                 trace=(Remark(layer.site, "this layer adds a bias"), Remark(event.site, f"this `{norm}` subtracts it again")),
                 fix=_fix(layer),
+                whole=True,
             )
 
     def spares(self, story: Story) -> Iterator[Site]:
-        return (layer.site for layer in story.layers.values() if _biased(layer) and not _only_normalised(layer))
+        return (layer.site for layer in story.layers.values() if _biased(layer) and any(map(_arrives, _users(layer))))
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:
         seen = [bias for bias in evidence.biases if evidence.at(finding.place, bias.made)]
@@ -171,6 +172,17 @@ def _cancels(user: Tensor) -> bool:
         return bool(user.users) and all(_cancels(next_user) for next_user in user.users)
     module = user.module
     return module is not None and module.layer is not None and module.layer.cancels_bias
+
+
+def _users(layer: Network) -> Iterator[Tensor]:
+    return (user for output in layer.outputs for user in output.users)
+
+
+def _arrives(user: Tensor) -> bool:
+    """Whether a bias is seen to come to something that does not cancel it."""
+    if _keeps_channels(user):
+        return any(map(_arrives, user.users))
+    return not _cancels(user)
 
 
 def _fix(layer: Network) -> Proposal | None:

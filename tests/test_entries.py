@@ -114,3 +114,25 @@ def test_so_many_layers_and_no_more() -> None:
     for layers in ("2", "3", "4"):
         assert lines(text.replace("LAYERS", layers).replace("LAST", "self.layers - 1"), "NN103") == []
         assert lines(text.replace("LAYERS", layers).replace("LAST", "self.layers"), "NN103") == ["NN103 x = F.elu(x)"]
+
+
+def built(unit: str) -> str:
+    return f"import torch\nfrom unit import Unit\n\nnet = {unit}\nprint(net(torch.randn(2, 8, 9, 9)))\n"
+
+
+def test_each_story_of_a_line_has_a_say() -> None:
+    """One script cancels the bias, another one needs it."""
+    needs = {
+        "unit.py": HEAD,
+        "plain.py": built("torch.nn.Sequential(Unit(8, normed=False), torch.nn.ReLU())"),
+        "train.py": built("Unit(8)"),
+    }
+    cancels = {**needs, "plain.py": built("Unit(8, normed=True)")}
+    assert lines(needs, "NN501") == []
+    assert lines(cancels, "NN501") == [CONV]
+
+
+def test_what_becomes_of_an_output_elsewhere_is_no_objection() -> None:
+    inside = HEAD.replace("return self.norm(self.conv(x))", "return self.conv(x)")
+    whole = "import torch\nfrom unit import Unit\n\nunit = Unit(8)\nprint(torch.nn.Sequential(unit, unit.norm)(torch.randn(2, 8, 9, 9)))\n"
+    assert lines({"unit.py": inside, "alone.py": built("Unit(8)"), "train.py": whole}, "NN501") == [CONV]
