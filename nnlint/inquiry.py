@@ -35,7 +35,7 @@ Where = tuple[str, int]
 
 class Said(msgspec.Struct):
     """What rules have said: one report for each rule and site. `troubles` is what went wrong, with the file that was looked at; `spared`
-    are the sites that some story needs as they are, so that no fix of the rule may touch them."""
+    are the sites that some story needs as they are: no fix of the rule may touch them, no report on the whole is true."""
 
     reports: list[tuple[str, Report]]
     troubles: list[tuple[str, str]]

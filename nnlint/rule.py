@@ -45,7 +45,8 @@ class Rule(ABC):
         """Yield a report for each instance of the defect in one story."""
 
     def spares(self, story: Story) -> Iterator[Site]:
-        """What a story needs as it is, whether or not there is a defect in it: fixes from other stories leave it alone."""
+        """What a story needs as it is, whether or not there is a defect in it: fixes from other stories leave it alone, and reports that
+        speak of the `whole` are dropped."""
         return iter(())
 
     def judge(self, finding: Finding, evidence: Evidence) -> Verdict:

@@ -8,16 +8,13 @@ from typing import Union
 from nnlint.findings import Applicability, Site
 from nnlint.fix.proposal import Drop, Proposal, Rename, Unwrap, Way
 from nnlint.knowledge.losses import LOSSES
-from nnlint.knowledge.schema import Kind, Wants
+from nnlint.knowledge.schema import SCORES, Kind, Wants
 from nnlint.trace.losses import LossInput
 from nnlint.trace.networks import parts
-from nnlint.trace.producers import producers
 from nnlint.trace.story import Forward, LossCall, Story, once
 from nnlint.trace.values import Network, Tensor, tensors_of
 
 _RANKS = frozenset({"argmax", "argmin", "argsort", "max", "min", "topk", "sort", "median", "kthvalue"})
-_OUTPUTS = frozenset({Kind.PROBABILITY, Kind.LOG_PROBABILITY, Kind.ACTIVATION})
-_SCORES = frozenset({Kind.PROBABILITY, Kind.LOG_PROBABILITY})
 _MEASURES = frozenset({Kind.ARITHMETIC, Kind.REDUCE, Kind.HOST, Kind.DECISION, Kind.CLAMP})
 _WANTS = {loss.name: loss.wants for loss in LOSSES.values()}
 _SEEN = 100_000
@@ -26,7 +23,7 @@ _SEEN = 100_000
 def removed(story: Story, given: LossInput, tensor: Tensor, caution: str) -> Union[Proposal, None]:
     """The activation that made a tensor taken out. `given` is the loss that it spoils."""
     scores = given.loss.wants is not Wants.ANY and tensor.op.kind is Kind.ACTIVATION
-    if not _only_for(story, tensor, {given.loss.wants}, _SCORES if scores else ()):
+    if not _only_for(story, tensor, {given.loss.wants}, SCORES if scores else ()):
         return None
     site, name = tensor.site, tensor.op.name
     module = tensor.module
@@ -88,15 +85,12 @@ def _same_loss(event: LossCall, other: LossCall) -> bool:
 
 
 def needed(story: Story, wants: Collection[Wants]) -> Iterator[Site]:
-    """Where outputs of networks are made of which the story does more than such losses and decisions by rank allow."""
-    for event in story.events():
-        if isinstance(event, Forward) and event.output is not None:
-            for output in tensors_of(event.output):
-                for producer in producers(output) or ():
-                    if producer.kind in _OUTPUTS and not _allowed(producer.tensor, wants, ()):
-                        yield producer.tensor.site
-                        if producer.tensor.module is not None:
-                            yield producer.tensor.module.site
+    """Where probabilities are made of which the story does more than such losses and decisions by rank allow."""
+    for tensor in story.scores:
+        if not _allowed(tensor, wants, ()):
+            yield tensor.site
+            if tensor.module is not None:
+                yield tensor.module.site
 
 
 def _unsafe(message: str, caution: str, change: Union[Drop, Rename, Unwrap]) -> Proposal:

@@ -36,6 +36,8 @@ class Kind(str, Enum):
     HOST = "host"  # leaves torch: .item(), .tolist(), .numpy()
 
 
+SCORES = (Kind.PROBABILITY, Kind.LOG_PROBABILITY)
+
 Default = Union[None, bool, int, float, str]
 
 

@@ -96,16 +96,16 @@ class Modes:
                 return state, ()
             born = self.born.get(event, set())
             return next(iter(born)) if len(born) == 1 else Switched(UNKNOWN), ()
-        return state._replace(mode=UNKNOWN, since=""), ()
+        return _lost(state), ()
 
     def _switch(self, event: Mode, state: Switched, facts: Facts) -> Switched:
         if not self._covers(event.network):
-            return state._replace(mode=UNKNOWN, since="")
+            return _lost(state)
         mode, restored = event.mode, False
         if mode is None:
             mode, restored = dict(facts).get(event.key), True
         if mode is None:
-            return state._replace(mode=UNKNOWN, since="")
+            return _lost(state)
         if mode:
             back = state.mode == EVAL and state.since == EVALUATED and state.calls == event.calls
             return Switched(TRAIN, event.site, USED if restored and state.trained else "", state.trained, event.calls, back, event.chosen)
@@ -144,6 +144,11 @@ class Modes:
 
     def left(self, loop: Loop, state: Switched) -> Switched:
         return state
+
+
+def _lost(state: Switched) -> Switched:
+    """The mode is not known any more."""
+    return Switched(UNKNOWN, trained=state.trained)
 
 
 def fresh(layer: Network) -> Switched:

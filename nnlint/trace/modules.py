@@ -33,14 +33,27 @@ def namespace(m: Machine, path: str) -> Union[Frame, None]:
 
 
 def main(m: Machine, file: File) -> Story:
-    """Run a file as the script; where it does not ask for its name, being imported is the same."""
-    if "__name__" not in file.module.words and not file.key.endswith(".ipynb"):
+    """Run a file as the script; where nothing depends on its name, being imported is the same."""
+    if not file.key.endswith(".ipynb") and ("__name__" not in file.module.words or not _depends(file.module.body)):
         namespace(m, file.key)
         return m.imported[file.key]
     frame = Frame(file, None, ())
     frame.vars["__name__"] = Const("__main__")
     statements.run(m, file.module.body, frame)
     return m.story
+
+
+def _depends(node: object) -> bool:
+    """Whether `__name__` is used for more than to be handed on, as to a logger."""
+    if isinstance(node, tuple):
+        return any(map(_depends, node))
+    if isinstance(node, r.Name):
+        return node.id == "__name__"
+    if isinstance(node, r.Arg) and isinstance(node.value, r.Name):
+        return False
+    if isinstance(node, r.Function) and "__name__" not in node.words:
+        return _depends(node.params) or _depends(node.decorators)
+    return isinstance(node, r.Node) and any(_depends(getattr(node, name)) for name in node.__struct_fields__)
 
 
 def module(m: Machine, path: str) -> Value:

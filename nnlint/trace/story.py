@@ -315,7 +315,7 @@ class Story:
     `ages` says for each condition how young its youngest part is (see `values.birth`), `counters` which conditions count rounds
     (`i % k == 0`), `lasts` which hold only in the last round of a loop (`i == len(loader) - 1`), `firsts` which are decided in one way
     in the first round of a loop and in the other way in all further ones (`i > 0`). `cut` says that the budget was spent before the
-    end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied.
+    end, `trouble` that nnlint failed on it. `layers` are those with weights that were applied, `scores` all probabilities that were made.
     `spelled` says which expression stood for an optimizer or a network (by its identity) in a call, `called` which library function was
     called ("." and a name for a method; nothing where it is not always the same).
     `picked` are the containers of which items were taken from the end, or several.
@@ -340,6 +340,7 @@ class Story:
         self.cut = False
         self.trouble = ""
         self.layers: dict[int, Network] = {}
+        self.scores: list[Tensor] = []
         self.answers: dict[object, object] = {}
 
     def events(self, block: Union[Block, None] = None) -> Iterator[Event]:

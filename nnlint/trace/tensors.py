@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from nnlint.findings import Site
 from nnlint.knowledge.functions import ARRAY_METHODS, ATTRIBUTES, METHODS, PAIR_WITH_DIM
-from nnlint.knowledge.schema import Kind, Loss, Op
+from nnlint.knowledge.schema import SCORES, Kind, Loss, Op
 from nnlint.trace import measures
 from nnlint.trace.arguments import Args
 from nnlint.trace.machine import Machine
@@ -82,6 +82,8 @@ def make(
         tensor.forwards = frozenset()
     if op.kind in (Kind.DECISION, Kind.LOSS) or op.name == "sub":
         _judge(m, tensor)
+    if op.kind in SCORES:
+        m.story.scores.append(tensor)
     return tensor
 
 

@@ -1,20 +1,22 @@
 """Follows the state of one object along all ways through a story: branches apart, loops round and round.
 
 A condition that was decided stays decided as long as its value is the same, so that `if amp: zero_grad()` and `if amp: step()` are
-not mixed up; what is born in a loop's round is forgotten when the next begins.
+not mixed up; what is born in a loop's round is forgotten when the next begins, and what nothing asks any more is forgotten at once.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Release, Scope, Story, exits
+from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Mode, ModeRead, Release, Scope, Story, exits
 from nnlint.trace.values import Facts
 
 S = TypeVar("S", bound=Hashable)
-MAX_STATES = 192
+MAX_STATES = 64
+"""Beyond as many ways, those that have led to the same state are taken as one."""
 MAX_ROUNDS = 5
 
 
@@ -41,6 +43,43 @@ Path = tuple[S, frozenset[tuple[Hashable, bool]]]
 Exits = dict[str, set[Path[S]]]
 
 
+class Questions:
+    """Which conditions are asked where, to tell after which item the answer to one is of no more use."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.count: Counter[Hashable] = Counter()
+        self.last: dict[Hashable, int] = {}
+        self.now = 0
+        self.ranges: list[tuple[Item, int, int]] = []
+
+    def ask(self, keys: Iterable[Hashable]) -> None:
+        self.now += 1
+        for key in keys:
+            self.count[key] += 1
+            self.last[key] = self.now
+
+    def done(self, item: Item, start: int) -> None:
+        """All was asked that an item asks, from `start` on. What a loop asks of something older it asks in its next round again."""
+        if isinstance(item, Loop):
+            ages = self.story.ages
+            self.now += 1
+            again = [key for key, when in self.last.items() if when > start and ages.get(key, 0) < item.start]
+            self.last.update(dict.fromkeys(again, self.now))
+        self.ranges.append((item, start, self.now))
+
+    def answered(self) -> dict[int, frozenset[tuple[Hashable, bool]]]:
+        """By item, what may be forgotten after it."""
+        order = sorted((when, index) for index, (key, when) in enumerate(self.last.items()) if key not in self.story.lasts)
+        keys, times = list(self.last), [when for when, _ in order]
+        found: dict[int, frozenset[tuple[Hashable, bool]]] = {}
+        for item, start, end in self.ranges:
+            over = order[bisect_right(times, start) : bisect_right(times, end)]
+            if over:
+                found[id(item)] = frozenset((keys[index], decided) for _, index in over for decided in (True, False))
+        return found
+
+
 class Walk(Generic[S]):
     """One automaton on one story."""
 
@@ -48,8 +87,11 @@ class Walk(Generic[S]):
         self.story = story
         self.automaton = automaton
         self.kept: dict[int, list[Item]] = {}
-        keys: Counter[Hashable] = Counter()
-        self._count(story.root, keys)
+        self._sift(story.root)
+        questions = Questions(story)
+        self._question(story.root, questions)
+        self.answered = questions.answered()
+        keys = questions.count
         self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts)
         self.firsts: dict[Loop, frozenset[tuple[Hashable, bool]]] = {}
         for key, (loop, decided) in story.firsts.items():
@@ -61,8 +103,8 @@ class Walk(Generic[S]):
         falls, exits = self._block(self.story.root, {(start, frozenset())})
         return {state for state, _ in falls} | {state for paths in exits.values() for state, _ in paths}
 
-    def _count(self, block: Block, keys: Counter[Hashable]) -> bool:
-        """Which conditions decide more than one branch; keeps of each block what matters."""
+    def _sift(self, block: Block) -> bool:
+        """Keeps of each block what matters: what may change the state, and what decides which of that is come to."""
         matters = False
         kept: list[Item] = []
         for item in block.items:
@@ -73,18 +115,31 @@ class Walk(Generic[S]):
                     matters = True
                     kept.append(item)
             elif isinstance(item, Arms):
-                inner = any([self._count(arm, keys) for _, arm in item.arms])
+                inner = any([self._sift(arm) for _, arm in item.arms])
                 if inner or any(exits(arm, EXITS) for _, arm in item.arms):
-                    keys.update({key for facts, _ in item.arms for key, _ in facts})
                     kept.append(item)
                 matters = matters or inner
             else:
-                inner = self._count(item.body, keys)
+                inner = self._sift(item.body)
                 matters = matters or inner or (isinstance(item, Held) and exits(item.body, EXITS))
                 if inner or isinstance(item, Held):
                     kept.append(item)
         self.kept[id(block)] = kept
         return matters
+
+    def _question(self, block: Block, questions: Questions) -> None:
+        for item in self.kept[id(block)]:
+            start = questions.now
+            if isinstance(item, (Mode, ModeRead)):
+                questions.ask([item.key])
+            elif isinstance(item, Arms):
+                for _, arm in item.arms:
+                    self._question(arm, questions)
+                questions.ask({key for facts, _ in item.arms for key, _ in facts})
+                questions.done(item, start)
+            elif isinstance(item, (Loop, Held, Scope)):
+                self._question(item.body, questions)
+                questions.done(item, start)
 
     def _block(self, block: Block, paths: set[Path[S]]) -> tuple[set[Path[S]], Exits[S]]:
         out: Exits[S] = {}
@@ -106,8 +161,11 @@ class Walk(Generic[S]):
                 paths = self._held(item, paths)
             else:
                 paths = self._scope(item, paths)
+            answered = self.answered.get(id(item))
+            if answered is not None and len(paths) > 1:
+                paths = {(state, known - answered) for state, known in paths}
             if len(paths) > MAX_STATES:
-                paths = {(state, frozenset(fact for fact in known if _waits(fact[0]))) for state, known in paths}
+                paths = _merged(paths)
         return paths, out
 
     def _on(self, event: Event, path: Path[S]) -> Path[S]:
@@ -169,6 +227,15 @@ class Walk(Generic[S]):
         falls, ended = self._block(held.body, paths)
         waiting = {(state, known | {((_WAITS, id(held), kind), True)}) for kind, some in ended.items() for state, known in some}
         return falls | waiting
+
+
+def _merged(paths: set[Path[S]]) -> set[Path[S]]:
+    """One way for each state, and for what it waits for, with what is known on all ways that it stands for."""
+    common: dict[Path[S], frozenset[tuple[Hashable, bool]]] = {}
+    for state, known in paths:
+        group = state, frozenset(fact for fact in known if _waits(fact[0]))
+        common[group] = common.get(group, known) & known
+    return {(state, known) for (state, _), known in common.items()}
 
 
 _WAITS = "waits"
