@@ -176,10 +176,10 @@ def _tells(func: r.Function | r.Lambda) -> bool:
 
 
 def _applies(func: r.Function) -> bool:
-    """Whether something that the function holds may be applied to data: it calls more than what its module names."""
+    """Whether something that the function holds may be applied to data: it calls more than what its module names, and not with numbers."""
     names = frozenset().union(*(part.locals for part in r.walk(func) if isinstance(part, r.Function)))
     for part in r.walk(func.body):
-        if isinstance(part, r.Call):
+        if isinstance(part, r.Call) and not all(isinstance(arg.value, r.Const) for arg in part.args):
             callee = part.func
             if isinstance(callee, r.Attr) and callee.name in _BUILTIN:
                 continue

@@ -57,12 +57,13 @@ def evaluate(m: Machine, node: r.Expr, frame: Frame) -> Value:
 
 
 def _name(m: Machine, node: r.Name, frame: Frame) -> Value:
-    return m.settle(lookup(m, node.id, frame))
+    value = lookup(m, node.id, frame)
+    return m.settle(value) if type(value) is Choice else value
 
 
 def lookup(m: Machine, name: str, frame: Frame) -> Value:
     """A name, as Python finds it: local, enclosing, module, builtin."""
-    scope: Union[Frame, None] = frame.redirect.get(name, frame)
+    scope: Union[Frame, None] = frame.redirect.get(name, frame) if frame.redirect else frame
     while scope is not None:
         value = scope.vars.get(name)
         if value is not None:
@@ -84,10 +85,13 @@ def _const(m: Machine, node: r.Const, frame: Frame) -> Value:
 
 
 def _attr(m: Machine, node: r.Attr, frame: Frame) -> Value:
-    value = m.settle(evaluate(m, node.value, frame))
+    value = evaluate(m, node.value, frame)
     site = site_of(node, frame)
+    if type(value) is Choice:
+        value = m.settle(value)
     if type(value) is not Choice:
-        return m.settle(attributes.get(m, value, node.name, site))
+        found = attributes.get(m, value, node.name, site)
+        return m.settle(found) if type(found) is Choice else found
     return m.spread(value, lambda part: m.settle(attributes.get(m, part, node.name, site)))
 
 
@@ -113,38 +117,38 @@ def _called(m: Machine, func: Value, args: Args, site: Site, node: r.Call) -> Va
 def _spell(m: Machine, node: r.Call, func: Value, args: Args, site: Site) -> None:
     """Note which expressions of a call stand for networks and optimizers: what is called, its receiver, the arguments."""
     _named(m, func, node.func.at, site)
+    called = m.story.called
     for part in _parts(func):
-        if isinstance(part, Bound) and isinstance(node.func, r.Attr):
+        if type(part) is Bound and isinstance(node.func, r.Attr):
             _named(m, part.receiver, node.func.value.at, site)
         name = _library_name(part)
-        if m.story.called.setdefault(site, name) != name:
-            m.story.called[site] = ""
-    if args.rest is None and not any(arg.star for arg in node.args):
-        placed = [arg for arg in node.args if arg.keyword is None]
-        for arg, value in zip(placed, args.positional):
-            _named(m, value, arg.value.at, site)
+        if called.setdefault(site, name) != name:
+            called[site] = ""
+    if args.rest is None and not any([arg.star for arg in node.args]):
+        placed = iter(args.positional)
         for arg in node.args:
-            if arg.keyword is not None:
-                _named(m, args.keywords[arg.keyword], arg.value.at, site)
+            _named(m, next(placed) if arg.keyword is None else args.keywords[arg.keyword], arg.value.at, site)
 
 
 def _library_name(func: Value) -> str:
-    if isinstance(func, External):
+    if type(func) is External:
         return func.name
-    if isinstance(func, Bound) and isinstance(func.func, str):
+    if type(func) is Bound and isinstance(func.func, str):
         return f".{func.func}"
-    key = func.key if isinstance(func, Unknown) else None
+    key = func.key if type(func) is Unknown else None
     return f".{key[2]}" if isinstance(key, tuple) and len(key) == 3 and key[0] == "attr" else ""
 
 
 def _parts(value: Value) -> Iterable[Value]:
-    return [part for _, part in value.alternatives] if isinstance(value, Choice) else (value,)
+    return [part for _, part in value.alternatives] if type(value) is Choice else (value,)
 
 
 def _named(m: Machine, value: Value, at: int, site: Site) -> None:
-    for part in _parts(value):
-        if isinstance(part, (Network, Optimizer)):
-            m.story.spelled.setdefault((site, part.id), Site(site.source, at))
+    kind = type(value)
+    if kind is Network or kind is Optimizer or kind is Choice:
+        for part in _parts(value):
+            if isinstance(part, (Network, Optimizer)):
+                m.story.spelled.setdefault((site, part.id), Site(site.source, at))
 
 
 def _one_of_networks(m: Machine, func: Value, args: Args, site: Site) -> Value:
@@ -159,8 +163,15 @@ def arguments(m: Machine, nodes: tuple[r.Arg, ...], frame: Frame) -> Args:
     """Evaluate call arguments; a `*` or `**` of unknown length leaves the call open."""
     args = Args()
     for node in nodes:
-        value = m.settle(evaluate(m, node.value, frame))
-        if node.star == "*":
+        value = evaluate(m, node.value, frame)
+        if type(value) is Choice:
+            value = m.settle(value)
+        if not node.star:
+            if node.keyword is not None:
+                args.keywords[node.keyword] = value
+            else:
+                args.positional.append(value)
+        elif node.star == "*":
             items = iteration.items(m, value)
             if items is None and args.placed is None:
                 args.placed = len(args.positional)
@@ -172,18 +183,13 @@ def arguments(m: Machine, nodes: tuple[r.Arg, ...], frame: Frame) -> Args:
                 args.rest = value
             else:
                 args.positional.extend(item for item in items if item is not ABSENT)
-        elif node.star == "**":
-            if isinstance(value, DictVal):
-                for key, part in value.entries.items():
-                    if isinstance(key, str):
-                        args.keywords[key] = part
-                args.open = args.open or value.open
-            else:
-                args.open = True
-        elif node.keyword is not None:
-            args.keywords[node.keyword] = value
+        elif isinstance(value, DictVal):
+            for key, part in value.entries.items():
+                if isinstance(key, str):
+                    args.keywords[key] = part
+            args.open = args.open or value.open
         else:
-            args.positional.append(value)
+            args.open = True
     return args
 
 
@@ -351,10 +357,11 @@ def negate(m: Machine, value: Value) -> Value:
 
 def truth(m: Machine, value: Value) -> Union[bool, tuple[Hashable, bool, int]]:
     """Whether a value is true: decided, or the condition (key, polarity, age) on which it depends."""
-    value = m.settle(value)
-    if isinstance(value, Const):
+    if type(value) is Choice:
+        value = m.settle(value)
+    if type(value) is Const:
         return bool(value.value)
-    if isinstance(value, Unknown):
+    if type(value) is Unknown:
         known = m.facts.get(value.key)
         if known is not None:
             return known is not value.negated

@@ -182,14 +182,15 @@ class Outcome(NamedTuple):
 class Mono:
     """A product: coefficient and powers."""
 
-    __slots__ = ("key", "number", "powers")
+    __slots__ = ("number", "powers")
 
     def __init__(self, number: Fraction, powers: Mapping[Symbol, int]) -> None:
         self.number = number
         self.powers = {symbol: power for symbol, power in powers.items() if power}
-        self.key = (number, frozenset(self.powers.items()))
 
     def __mul__(self, other: Mono) -> Mono:
+        if other.one:
+            return self
         powers = dict(self.powers)
         for symbol, power in other.powers.items():
             powers[symbol] = powers.get(symbol, 0) + power
@@ -199,10 +200,10 @@ class Mono:
         return self * Mono(1 / other.number, {symbol: -power for symbol, power in other.powers.items()})
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mono) and self.key == other.key
+        return isinstance(other, Mono) and self.number == other.number and self.powers == other.powers
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash((self.number, frozenset(self.powers.items())))
 
     @property
     def one(self) -> bool:
@@ -240,7 +241,7 @@ def mono(size: Size) -> Mono:
 def _product(monos: Sequence[Mono]) -> Mono:
     result = _ONE
     for part in monos:
-        result = result * part
+        result = part * result
     return result
 
 
@@ -739,7 +740,7 @@ def _fits_by_number(atoms: Sequence[Atom], solved: _Solved, group: _Group, named
     # or what is missing of an axis that was cut: the width beside the heads
     for at, beside in (pair for left, right in pairwise(group.atoms) for pair in ((left, right), (right, left))):
         cut, symbol = atoms[at].cut, next(iter(solved.source[beside].powers), None)
-        if cut is None or symbol not in unknown or solved.source[beside].key != Mono(Fraction(1), {symbol: 1}).key:
+        if cut is None or symbol not in unknown or solved.source[beside] != Mono(Fraction(1), {symbol: 1}):
             continue
         missing = _product([mono(atom.size) for atom in cut.run]) / solved.source[at]
         if missing not in [mono(atom.size) for atom in atoms]:

@@ -7,7 +7,7 @@ the machine, which journals every write so that branches can be run one after th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from nnlint import records as r
@@ -519,15 +519,18 @@ class Shape(Value):
 _CUTS = frozenset({Kind.DETACH, Kind.HOST, Kind.DECISION})
 
 
+_PLAIN: frozenset[type] = frozenset({Const, Unknown, SizeVal, External, FuncVal, Network})
+
+
 def tensors_of(value: Value, depth: int = 0) -> list[Tensor]:
     """The tensors that a value is or holds (tuples, lists, dictionaries, alternatives)."""
-    if isinstance(value, Tensor):
+    if type(value) is Tensor:
         return [value]
-    if depth > 4:
+    if type(value) in _PLAIN or depth > 4:
         return []
-    parts: list[Value] = []
+    parts: Sequence[Value] = ()
     if isinstance(value, TupleVal):
-        parts = list(value.items)
+        parts = value.items
     elif isinstance(value, ListVal):
         parts = value.items
     elif isinstance(value, DictVal):
@@ -543,17 +546,17 @@ def tensors_of(value: Value, depth: int = 0) -> list[Tensor]:
 
 def key_of(value: Value) -> Hashable:
     """An identity under which equal values have equal keys."""
-    if isinstance(value, Const):
+    if type(value) is Const:
         return ("const", type(value.value).__name__, value.value)
-    if isinstance(value, Unknown):
+    if type(value) is Unknown:
         return ("not", value.key) if value.negated else value.key
-    if isinstance(value, SizeVal):
+    if type(value) is SizeVal:
         return ("size", value.size)
-    if isinstance(value, External):
+    if type(value) is External:
         return ("external", value.name)
-    if isinstance(value, ModeFlag):
+    if type(value) is ModeFlag:
         return value.key
-    if isinstance(value, TupleVal):
+    if type(value) is TupleVal:
         return ("tuple", *(key_of(item) for item in value.items))
     return ("id", identity(value))
 
@@ -600,6 +603,8 @@ def same(left: Value, right: Value) -> bool:
         return True
     if type(left) is not type(right) or isinstance(left, (Obj, Tensor, Choice)):
         return False
+    if type(left) is Const and type(right) is Const:
+        return type(left.value) is type(right.value) and (left.value is right.value or bool(left.value == right.value))
     if isinstance(left, FuncVal) and isinstance(right, FuncVal):
         return left.node is right.node and left.frame is right.frame
     if isinstance(left, Bound) and isinstance(right, Bound):
@@ -613,11 +618,15 @@ MAX_ALTERNATIVES = 5
 def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
     """Join values; equal ones are merged, nested choices flattened, contradictions dropped."""
     first = alternatives[0][1] if alternatives else None
-    if first is not None and not isinstance(first, Choice) and all(value is first for _, value in alternatives):
-        return first
+    if first is not None and type(first) is not Choice:
+        for _, value in alternatives:
+            if value is not first:
+                break
+        else:
+            return first
     flat: list[tuple[Facts, Value]] = []
     for facts, value in alternatives:
-        if isinstance(value, Choice):
+        if type(value) is Choice:
             for inner, part in value.alternatives:
                 merged = conjunction(facts, inner)
                 if merged is not None:
@@ -629,7 +638,7 @@ def choice(alternatives: list[tuple[Facts, Value]]) -> Value:
     unique: list[tuple[Facts, Value]] = []
     for facts, value in flat:
         for index, (known, other) in enumerate(unique):
-            if same(value, other):
+            if value is other or (type(value) is type(other) and same(value, other)):
                 unique[index] = (_common(known, facts), other)
                 break
         else:
