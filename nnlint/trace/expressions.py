@@ -423,8 +423,11 @@ def _is_const(key: Hashable) -> bool:
 def conditions(m: Machine, value: Value, decided: bool) -> Facts:
     """What is known when a test came out as `decided`."""
     found = truth(m, value)
-    if isinstance(found, bool):
-        return ()
+    return () if isinstance(found, bool) else facts_of(m, found, decided)
+
+
+def facts_of(m: Machine, found: tuple[Hashable, bool, int], decided: bool) -> Facts:
+    """What is known when that on which the truth of a test depends came out as `decided`."""
     key, polarity, born = found
     if key not in m.story.ages:
         m.story.ages[key] = born

@@ -266,7 +266,8 @@ class Machine:
         taken = [(facts, thunk) for facts, thunk in arms if self.possible(facts)]
         if len(taken) == 1:
             before = self.facts
-            self.facts = {**before, **dict(taken[0][0])}
+            self.facts = before.copy()
+            self.facts.update(taken[0][0])
             result = taken[0][1]()
             if not isinstance(result, str):
                 self.facts = before
@@ -279,19 +280,22 @@ class Machine:
         for facts, thunk in taken:
             self.block = Block()
             self.journal = []
-            self.facts = {**outer_facts, **dict(facts)}
+            self.facts = outer_facts.copy()
+            self.facts.update(facts)
             self.grad = outer_grad
             result = thunk()
             node.arms.append((facts, self.block))
-            # What was made in the arm is known to it alone, and stays as it is.
-            journal = [entry for entry in self.journal if age(entry[0]) <= start]
-            delta = {(id(container), key): (container, key, self._read(container, key)) for container, key, _ in journal}
-            for container, key, old in reversed(journal):
-                self._write(container, key, old)
+            delta: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}
+            if self.journal:
+                # What was made in the arm is known to it alone, and stays as it is.
+                journal = [entry for entry in self.journal if age(entry[0]) <= start]
+                delta = {(id(container), key): (container, key, self._read(container, key)) for container, key, _ in journal}
+                for container, key, old in reversed(journal):
+                    self._write(container, key, old)
             deltas.append((facts, delta, not isinstance(result, str)))
             results.append((facts, result))
         self.block, self.facts, self.journal, self.grad = outer_block, outer_facts, outer_journal, outer_grad
-        if any(block.items for _, block in node.arms):
+        if any([block.items for _, block in node.arms]):
             self.block.items.append(node)
         falling = [(facts, delta) for facts, delta, falls in deltas if falls]
         if not falling and deltas:

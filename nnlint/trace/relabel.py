@@ -13,7 +13,7 @@ from itertools import pairwise
 from math import gcd
 from typing import Any, NamedTuple, Union
 
-from nnlint.trace.size import Counted, Size, Symbol
+from nnlint.trace.size import Counted, Number, Size, Symbol, plain
 
 
 class AxisKey(NamedTuple):
@@ -184,7 +184,7 @@ class Mono:
 
     __slots__ = ("number", "powers")
 
-    def __init__(self, number: Fraction, powers: Mapping[Symbol, int]) -> None:
+    def __init__(self, number: Number, powers: Mapping[Symbol, int]) -> None:
         self.number = number
         self.powers = {symbol: power for symbol, power in powers.items() if power}
 
@@ -197,7 +197,10 @@ class Mono:
         return Mono(self.number * other.number, powers)
 
     def __truediv__(self, other: Mono) -> Mono:
-        return self * Mono(1 / other.number, {symbol: -power for symbol, power in other.powers.items()})
+        powers = dict(self.powers)
+        for symbol, power in other.powers.items():
+            powers[symbol] = powers.get(symbol, 0) - power
+        return Mono(self.number if other.number == 1 else plain(Fraction(self.number) / other.number), powers)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mono) and self.number == other.number and self.powers == other.powers
@@ -211,7 +214,12 @@ class Mono:
 
     @property
     def proper(self) -> bool:
-        return self.number.denominator == 1 and all(power > 0 for power in self.powers.values())
+        if self.number.denominator != 1:
+            return False
+        for power in self.powers.values():  # noqa: SIM110  (as a generator it takes twice as long, and is asked very often)
+            if power <= 0:
+                return False
+        return True
 
     def replace(self, symbol: Symbol, by: Mono) -> Mono:
         power = self.powers.get(symbol, 0)
@@ -225,12 +233,12 @@ class Mono:
     def halves(self) -> tuple[Mono, Mono]:
         """Numerator and denominator."""
         return (
-            Mono(Fraction(self.number.numerator), {s: p for s, p in self.powers.items() if p > 0}),
-            Mono(Fraction(self.number.denominator), {s: -p for s, p in self.powers.items() if p < 0}),
+            Mono(self.number.numerator, {s: p for s, p in self.powers.items() if p > 0}),
+            Mono(self.number.denominator, {s: -p for s, p in self.powers.items() if p < 0}),
         )
 
 
-_ONE = Mono(Fraction(1), {})
+_ONE = Mono(1, {})
 _NAMED, _INFERRED, _LIKELY, _NOTHING = 3, 2, 1, 0
 
 
@@ -305,9 +313,10 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]], pick: int = 0) -
         whole = wholes[min(pick, len(wholes) - 1)] if wholes else None
         if whole is None or turn == 7:
             return None
-        quotient = Mono(Fraction(1), {Symbol(Quotient(whole, below), repr(whole)): 1})
-        source = [m.replace(whole, quotient * below) for m in source]
-        target = [m and m.replace(whole, quotient * below) for m in target]
+        quotient = Mono(1, {Symbol(Quotient(whole, below), repr(whole)): 1})
+        by = quotient * below
+        source = [m.replace(whole, by) for m in source]
+        target = [m and m.replace(whole, by) for m in target]
     given = [m for m in target if m is not None]
     left = _product(source)
     if left.number == 0 or any(m.number <= 0 for m in given):
@@ -341,6 +350,8 @@ def _solve(source: list[Mono], target: list[Union[Mono, None]], pick: int = 0) -
 
 def _clash(source: list[Mono], target: list[Union[Mono, None]]) -> bool:
     """The same length divided by one thing here and by another there: the two may be one, and nobody can tell."""
+    if all([part is None or part.proper for part in (*source, *target)]):
+        return False
     shares = [
         {symbol: part.halves()[1] for symbol, power in part.powers.items() if power == 1 and not part.proper}
         for part in (*source, *target)
@@ -400,9 +411,9 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
     their own first, and as numbers only where that does not add up.
     """
     if equal is None:
-        plain = _plain(axes, target)
-        if plain is not None:
-            return plain
+        usual = _usual(axes, target)
+        if usual is not None:
+            return usual
     outcome = _judge(axes, target, equal, mono)
     if outcome.doubt:
         sizes = [*(atom.size for axis in axes for atom in axis), *(size for size in target if size is not None)]
@@ -413,7 +424,7 @@ def judge(axes: Sequence[Axis], target: Sequence[Union[Size, None]], equal: Unio
     return outcome
 
 
-def _plain(axes: Sequence[Axis], target: Sequence[Union[Size, None]]) -> Union[Outcome, None]:
+def _usual(axes: Sequence[Axis], target: Sequence[Union[Size, None]]) -> Union[Outcome, None]:
     """The usual case, without the algebra: the same sizes from the left and from the right, and one axis cut or some merged between."""
     atoms = [atom for axis in axes for atom in axis]
     result: list[Axis] = [()] * len(target)
@@ -459,11 +470,13 @@ def _judge(
         for symbol, by in (equal or {}).items():
             product = product and product.replace(symbol, mono(by))
         wanted.append(product)
-    solved, groups, atoms = None, None, raw
-    for atoms in (raw, regrown(raw)):
-        solved, groups = _fitted([mono(atom.size) for atom in atoms], wanted)
-        if groups is not None and all(group.plain for group in groups):
-            break
+    atoms = raw
+    solved, groups = _fitted([mono(atom.size) for atom in atoms], wanted)
+    if groups is None or not all(group.plain for group in groups):
+        again = regrown(raw)
+        if len(again) != len(raw) or any(one is not other for one, other in zip(again, raw)):
+            atoms = again
+            solved, groups = _fitted([mono(atom.size) for atom in atoms], wanted)
     if solved is None or groups is None:
         sizes = _sizes(atoms, target)
         cut = Cut(tuple(atoms), sum(1 for size in sizes if size != 1))
@@ -613,7 +626,7 @@ def _relabelled(
     best, moved = _NOTHING, []
     for at, dim, symbol in _claims(solved, group, minus):
         ratio = after_atom[at] / after_dim[dim]
-        own, slack = Mono(Fraction(1), {symbol: 1}) if symbol else solved.source[at], solved.target[dim]
+        own, slack = Mono(1, {symbol: 1}) if symbol else solved.source[at], solved.target[dim]
         if ratio.halves()[0].one:
             ratio, slack = _ONE / ratio, solved.source[at]
         if ratio.one or not ratio.proper:
@@ -693,7 +706,7 @@ def _suffixes(sizes: Sequence[Mono], run: Sequence[int]) -> dict[int, Mono]:
 
 def _beyond(ratio: Mono, slack: Mono) -> Mono:
     """What of the ratio of two strides cannot come from the place of a factor inside its own axis."""
-    number = Fraction(ratio.number.numerator, gcd(ratio.number.numerator, slack.number.numerator)) if slack.number else ratio.number
+    number = plain(Fraction(ratio.number.numerator, gcd(ratio.number.numerator, slack.number.numerator))) if slack.number else ratio.number
     return Mono(number, {s: max(0, p - max(0, slack.powers.get(s, 0))) for s, p in ratio.powers.items()})
 
 
@@ -740,7 +753,7 @@ def _fits_by_number(atoms: Sequence[Atom], solved: _Solved, group: _Group, named
     # or what is missing of an axis that was cut: the width beside the heads
     for at, beside in (pair for left, right in pairwise(group.atoms) for pair in ((left, right), (right, left))):
         cut, symbol = atoms[at].cut, next(iter(solved.source[beside].powers), None)
-        if cut is None or symbol not in unknown or solved.source[beside] != Mono(Fraction(1), {symbol: 1}):
+        if cut is None or symbol not in unknown or solved.source[beside] != Mono(1, {symbol: 1}):
             continue
         missing = _product([mono(atom.size) for atom in cut.run]) / solved.source[at]
         if missing not in [mono(atom.size) for atom in atoms]:
@@ -857,7 +870,7 @@ def _assigned(solved: _Solved, group: _Group) -> Union[dict[int, list[tuple[int,
             wanted = solved.target[dim]
             for at in atoms:
                 common = Mono(
-                    Fraction(gcd(left[at].number.numerator, wanted.number.numerator)),
+                    gcd(left[at].number.numerator, wanted.number.numerator),
                     {s: min(p, wanted.powers.get(s, 0)) for s, p in left[at].powers.items()},
                 )
                 if not common.one:
@@ -874,7 +887,7 @@ def _expanded(part: Mono) -> Size:
     for symbol, power in part.powers.items():
         if isinstance(symbol.key, Quotient):
             for _ in range(power):
-                size = size * _expanded(Mono(Fraction(1), {symbol.key.whole: 1})) // _expanded(symbol.key.below)
+                size = size * _expanded(Mono(1, {symbol.key.whole: 1})) // _expanded(symbol.key.below)
     return size
 
 

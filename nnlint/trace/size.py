@@ -51,7 +51,8 @@ _TEXT_LIMIT = 80
 _TERM_LIMIT = 24
 
 
-def _plain(number: Number) -> Number:
+def plain(number: Number) -> Number:
+    """An integer as an integer."""
     return number.numerator if isinstance(number, Fraction) and number.denominator == 1 else number
 
 
@@ -156,13 +157,13 @@ class Size:
             total += number
         return total >= 2
 
-    def factors(self) -> tuple[Fraction, dict[Symbol, int]]:
+    def factors(self) -> tuple[Number, dict[Symbol, int]]:
         """Coefficient and powers whose product is the size; a sum that has no further common factor counts as one symbol."""
         if not self._terms:
-            return Fraction(0), {}
+            return 0, {}
         if len(self._terms) == 1:
             ((powers, number),) = self._terms.items()
-            return Fraction(number), dict(powers)
+            return number, dict(powers)
         common: Union[dict[Symbol, int], None] = None
         for powers in self._terms:
             own = dict(powers)
@@ -178,17 +179,17 @@ class Size:
                 gcd(content.numerator * part.denominator, part.numerator * content.denominator), content.denominator * part.denominator
             )
         out = _inverse(frozenset(shared.items()))
-        rest = Size({_times(powers, out): _plain(Fraction(number) / content) for powers, number in self._terms.items()})
+        rest = Size({_times(powers, out): plain(Fraction(number) / content) for powers, number in self._terms.items()})
         if max(rest._terms.items(), key=lambda item: (len(item[0]), repr(item[0])))[1] < 0:
             rest, content = Size({powers: -number for powers, number in rest._terms.items()}), -content
         shared[Symbol(rest, str(self) if not shared and content == 1 else str(rest))] = 1
-        return content, shared
+        return plain(content), shared
 
     @staticmethod
     def product(coefficient: Number, powers: Mapping[Symbol, int]) -> Size:
         """The inverse of `factors`."""
-        plain = frozenset((s, p) for s, p in powers.items() if p and not isinstance(s.key, Size))
-        result = Size({plain: _plain(coefficient)} if coefficient else {})
+        own = frozenset((s, p) for s, p in powers.items() if p and not isinstance(s.key, Size))
+        result = Size({own: plain(coefficient)} if coefficient else {})
         for symbol, power in powers.items():
             if isinstance(symbol.key, Size):
                 for _ in range(abs(power)):
@@ -224,7 +225,7 @@ class Size:
         for powers, number in other._terms.items():
             total = terms.get(powers, 0) + sign * number
             if total:
-                terms[powers] = _plain(total)
+                terms[powers] = plain(total)
             else:
                 terms.pop(powers, None)
         if len(terms) > _TERM_LIMIT:
@@ -248,7 +249,7 @@ class Size:
                 powers = _times(left, right)
                 total = terms.get(powers, 0) + a * b
                 if total:
-                    terms[powers] = _plain(total)
+                    terms[powers] = plain(total)
                 else:
                     terms.pop(powers, None)
         return Size(terms, *_spell(self, "*", other, _PRODUCT))
@@ -291,7 +292,7 @@ class Size:
         if len(other._terms) == 1:
             ((powers, number),) = other._terms.items()
             out = _inverse(powers)
-            return {_times(own, out): _plain(Fraction(n) / number) for own, n in self._terms.items()}
+            return {_times(own, out): plain(Fraction(n) / number) for own, n in self._terms.items()}
         order = sorted(self.symbols | other.symbols, key=lambda s: s._hash)
 
         def degree(powers: Powers) -> tuple[int, ...]:
@@ -305,12 +306,12 @@ class Size:
                 return quotient
             top = max(rest, key=degree)
             factor, number = _times(top, _inverse(lead)), Fraction(rest[top]) / other._terms[lead]
-            quotient[factor] = _plain(number)
+            quotient[factor] = plain(number)
             for powers, n in other._terms.items():
                 powers = _times(powers, factor)
                 total = rest.get(powers, 0) - n * number
                 if total:
-                    rest[powers] = _plain(total)
+                    rest[powers] = plain(total)
                 else:
                     rest.pop(powers, None)
         return None

@@ -269,8 +269,8 @@ def _if(m: Machine, node: r.If, frame: Frame) -> Status:
     return branch(
         m,
         [
-            (expressions.conditions(m, test, True), lambda: run(m, node.body, frame)),
-            (expressions.conditions(m, test, False), lambda: run(m, node.orelse, frame)),
+            (expressions.facts_of(m, decided, True), lambda: run(m, node.body, frame)),
+            (expressions.facts_of(m, decided, False), lambda: run(m, node.orelse, frame)),
         ],
         site_of(node, frame),
     )
@@ -280,7 +280,7 @@ def branch(m: Machine, arms: list[tuple[Facts, Callable[[], Status]]], site: Sit
     """Run the arms of a branch; an exit only where all arms exit."""
     results = m.fork(arms, site)
     statuses = [result for _, result in results]
-    if any(status is None for status in statuses):
+    if None in statuses:
         return None
     return str(statuses[0]) if len(set(statuses)) == 1 else "return" if "return" in statuses else str(statuses[0])
 

@@ -529,9 +529,7 @@ def tensors_of(value: Value, depth: int = 0) -> list[Tensor]:
     if type(value) in _PLAIN or depth > 4:
         return []
     parts: Sequence[Value] = ()
-    if isinstance(value, TupleVal):
-        parts = value.items
-    elif isinstance(value, ListVal):
+    if isinstance(value, (TupleVal, ListVal)):
         parts = value.items
     elif isinstance(value, DictVal):
         parts = list(value.entries.values())
@@ -592,7 +590,7 @@ def born_of(value: Value) -> int:
 
 def age(container: object) -> int:
     """When what holds a slot was made."""
-    if isinstance(container, Slots):
+    if type(container) is Slots:
         return container.born
     return container.id if isinstance(container, (Obj, Tensor)) else 0
 
