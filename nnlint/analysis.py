@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nnlint.crew import Crew
 from nnlint.findings import Confidence, Failure, Finding, Fix, Place, Report, Site, Step
+from nnlint.imports import added
 from nnlint.inquiry import Hearing, inquire
 from nnlint.lower import Unparsable, spans
 from nnlint.lower.memory import Memory
@@ -66,6 +67,7 @@ def analyse(
             span = Span(error.row, error.column, error.row, error.column + 1)
             failures.append(Failure(source.place(span), error.message))
     program = Program(files, [source.key for source in sources] if part is None else part.known, src)
+    program.look_in(folder for source in relevant for folder in added(source.key, source.text) if program.is_folder(folder))
     by_key = {source.key: source for source in sources}
     if part is None:
         said = inquire(program, rules, {file.key: by_key[file.key].text for file in files}, memory, crew)

@@ -1,4 +1,5 @@
-"""What files that are named one by one bring with them: the files of their project that they import, directly or not.
+"""What files that are named one by one bring with them: the files of their project that they import, directly or not, and of the folders
+that they put on `sys.path`.
 
 `nnlint train.py` is asked about a program, not about a text: the network that is trained there may stand in another file.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from nnlint.files import Choice, forced_out
 from nnlint.findings import Failure
-from nnlint.imports import imported
+from nnlint.imports import added, imported
 from nnlint.program import Program
 from nnlint.source import Source, Unreadable, read
 
@@ -46,6 +47,7 @@ def companions(
     seen = {os.path.realpath(source.key) for source in (*new, *at_hand)}
     while new:
         source = new.pop()
+        program.look_in(added(source.key, source.text))
         for key in sorted(imported(program, source.key, source.imports)):
             real = os.path.realpath(key)
             if real in seen:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nnlint.program import File, Program
 from nnlint.records import Module
 
 _FROM = re.compile(r"from\s+(?P<dots>[.\s]*)(?P<module>[\w.]*)\s+import\b(?P<names>.*)", re.DOTALL)
 _COMMENT = re.compile(r"#.*")
+_PATH = re.compile(r"\bsys\s*\.\s*path\s*\.\s*(?:insert|append|extend)\s*\(")
+_WORD = re.compile(r"""(["'])([^"'\n]+)\1""")
 _NOTHING = Module(())
 
 
@@ -20,6 +23,29 @@ def imported(program: Program, key: str, statements: Iterable[str]) -> frozenset
     for statement in statements:
         found |= _meant(program, file, _COMMENT.sub("", statement))
     return frozenset(path for path in found if program.is_file(path) and path != key)
+
+
+def added(key: str, text: str) -> Iterator[str]:
+    """The folders that a file may put on `sys.path`: those that the words of the call lead to, and the one above."""
+    if "sys" not in text:
+        return
+    folder = posixpath.dirname(key)
+    above = posixpath.normpath(posixpath.join(folder, ".."))
+    for call in _PATH.finditer(text):
+        yield above
+        for _, word in _WORD.findall(_arguments(text, call.end())):
+            if not word.startswith(("/", "~")):
+                yield from (posixpath.normpath(posixpath.join(base, word)) for base in (folder, above, ""))
+
+
+def _arguments(text: str, start: int) -> str:
+    """From behind a bracket to the one that closes it."""
+    depth = 1
+    for at, letter in enumerate(text[start : start + 500], start):
+        depth += (letter == "(") - (letter == ")")
+        if not depth:
+            return text[start:at]
+    return ""
 
 
 def _meant(program: Program, file: File, statement: str) -> set[str]:

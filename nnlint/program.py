@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Union
 
@@ -39,7 +39,13 @@ class Program:
         self.known = frozenset(known) | frozenset(self.files)
         self.folders = frozenset("/".join(path.split("/")[:depth]) for path in self.known for depth in range(1, path.count("/") + 1))
         self.asked: Union[dict[Question, Union[str, None]], None] = None
-        self.src = tuple(tuple(part for part in root.split("/") if part not in ("", ".")) for root in src)
+        self.src: tuple[tuple[str, ...], ...] = ()
+        self.look_in(src)
+
+    def look_in(self, folders: Iterable[str]) -> None:
+        """Imports may start from these, too."""
+        new = (tuple(part for part in folder.split("/") if part not in ("", ".")) for folder in folders)
+        self.src = tuple(dict.fromkeys((*self.src, *new)))
 
     def only(self, files: Sequence[File]) -> Program:
         """The same project, of which nothing but some files was lowered."""

@@ -81,6 +81,24 @@ def test_packages_on_the_way_and_the_folder_src(tmp_path: Path) -> None:
     assert lint(tmp_path, "scripts/train.py") == (1, [("src/core/net.py", "NN501"), ("src/core/net.py", "NN101")], "")
 
 
+@pytest.mark.parametrize(
+    ("where", "script", "call"),
+    [
+        (".", "work/train.py", "sys.path.insert(0, 'lib')"),
+        (".", "work/train.py", "sys.path.append(os.path.join(os.path.dirname(__file__), '..', 'lib'))"),
+        ("work", "train.py", "sys.path.extend(\n        ['../lib'])"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_folders_that_are_put_on_the_path(tmp_path: Path, where: str, script: str, call: str, named: bool) -> None:
+    imports = f"import os, sys\n    {call}\n    from net import Net"
+    write(tmp_path, work__train=TRAIN.format(imports=imports), lib__net=NET)
+    (tmp_path / "lib/unrelated.py").write_text("import torch\n")
+    net = "lib/net.py" if where == "." else "../lib/net.py"
+    arguments = [script] if named else ["."] if where == "." else [".", "../lib"]
+    assert lint(tmp_path / where, *arguments) == (1, [(net, "NN501"), (net, "NN101")], "")
+
+
 def test_what_is_excluded_stays_out(tmp_path: Path) -> None:
     write(tmp_path, train=TRAIN.format(imports="from vendored.net import Net"), vendored__net=NET)
     assert lint(tmp_path, "--extend-exclude", "vendored", "train.py") == (0, [], "")

@@ -14,7 +14,7 @@ import pytest
 
 from nnlint import cache, crew, inquiry
 from nnlint.cache import Folder
-from nnlint.crew import Crew
+from nnlint.crew import Crew, processors
 from nnlint.findings import Finding
 from nnlint.inquiry import Hearing
 from nnlint.islands import islands
@@ -164,6 +164,16 @@ def test_jobs_caches_hash_seeds_and_the_order_of_paths_make_no_difference(tmp_pa
     assert all(done.returncode == 0 and not done.stderr for done in outputs), [done.stderr[-500:] for done in outputs]
     assert outputs[0].stdout.count(b'"code"') > 50
     assert all(done.stdout == outputs[0].stdout for done in outputs)
+
+
+def test_jobs_0_is_one_for_each_processor(project: Path) -> None:
+    assert Crew(0).jobs == processors() >= 1
+    command = [sys.executable, "-c", EAGER, "--no-cache", "--format", "json", "--exit-zero"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    runs = ([*command, "--jobs", jobs, "."] for jobs in "10")
+    one, each = (subprocess.run(run, cwd=project, env=environment, capture_output=True, check=True).stdout for run in runs)
+    assert one == each
+    assert b"NN101" in one
 
 
 def test_the_order_of_units_makes_no_difference() -> None:

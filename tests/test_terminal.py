@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -42,14 +43,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def on_a_terminal(project: Path, *args: str, **variables: str) -> str:
+HASTY = "import sys; from nnlint import cli, progress; progress.PATIENCE = progress._EVERY = 0; cli.main(sys.argv[1:])"
+"""A run that shows its progress from the start."""
+
+
+def on_a_terminal(project: Path, *args: str, program: Sequence[str] = ("-m", "nnlint"), **variables: str) -> str:
     """What nnlint writes to a terminal."""
     environment = {name: value for name, value in os.environ.items() if name not in OURS}
     environment |= {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **variables}
     main, side = pty.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nnlint", "--format", "concise", *args], cwd=project, env=environment, stdout=side, stdin=side
+            [sys.executable, *program, "--format", "concise", *args], cwd=project, env=environment, stdout=side, stdin=side, stderr=side
         )
         os.close(side)
         found = b""
@@ -114,6 +119,20 @@ def test_a_terminal(project: Path, variables: dict[str, str], coloured: bool, li
     assert bool(COLOUR.search(text)) is coloured
     assert (LINK in text, "\x1b]8" in text) == (linked, linked)
     assert "NN201" in text
+
+
+def test_progress_is_shown_and_goes_away(project: Path) -> None:
+    hasty = ("-c", HASTY)
+    text = on_a_terminal(project, "--no-cache", program=hasty)
+    done = f"following [{'#' * 30}] 1 of 1\x1b[K"
+    assert "\rreading [" in text
+    assert done in text
+    assert text.index(done) < text.rindex("\r\x1b[K") < text.index("NN201")
+    assert "[#" not in on_a_terminal(project, "--no-cache", "--quiet", program=hasty)
+    command = [sys.executable, *hasty, "--no-cache"]
+    apart = subprocess.run(command, cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert "NN201" in apart.stdout
+    assert apart.stderr == ""
 
 
 def test_not_a_terminal(project: Path) -> None:

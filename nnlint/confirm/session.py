@@ -93,7 +93,7 @@ def confirm(
     `tell` hears every record as it comes, `settled` every finding as soon as it is confirmed.
     """
     whole = msgspec.structs.replace(settings, suspected=True)
-    result = deep(lambda: lint_paths(project.files(script, settings.src), whole, catalogue))
+    result = deep(lambda: lint_paths([str(script.path)], whole, catalogue))
     codes = select(catalogue, settings.layers)
     rules = [rule() for rule in catalogue.rules if rule.code in codes]
     waiting = {rule.code for rule in catalogue.rules if rule.patient}

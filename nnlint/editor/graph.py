@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from nnlint.imports import imported
+from nnlint.imports import added, imported
 from nnlint.program import Program
 from nnlint.source import Source
 
@@ -21,8 +21,9 @@ class Graph:
     def renew(self, sources: Sequence[Source], src: Sequence[str]) -> None:
         """Take note of the texts at hand."""
         known = frozenset(source.key for source in sources)
-        if known != self._program.known or tuple(src) != self._src:
-            self._program, self._src, self._edges = Program([], sorted(known), src), tuple(src), {}
+        roots = (*src, *(folder for source in sources for folder in added(source.key, source.text)))
+        if known != self._program.known or roots != self._src:
+            self._program, self._src, self._edges = Program([], sorted(known), roots), roots, {}
         users: dict[str, set[str]] = {}
         for source in sources:
             cached = self._edges.get(source.key)

@@ -93,16 +93,18 @@ class Leftovers:
         }
         frames = [m.namespaces[file.key] for file in files if file.module.words & named]
         found = [(cls, frame) for frame in frames for cls in frame.vars.values() if isinstance(cls, ClassVal) and cls.file is frame.file]
-        self.used = _users(found)
+        users = _users(found)
         helpers = {
             id(frame): TELLING | _helpers(value.node for value in frame.vars.values() if isinstance(value, FuncVal)) for frame in frames
         }
         told = {cls.node for cls, frame in found if calls.words(cls) & helpers[id(frame)]}
         waiting = list(told)
         while waiting:  # what leads to something that is told is told too
-            new = self.used.get(waiting.pop(), set()) - told
+            new = users.get(waiting.pop(), set()) - told
             told |= new
             waiting += new
+        # After those that use them, or that they are built on.
+        self.later = set(users) | {cls.node for cls, _ in found if any(base.node in told for base in _elsewhere(cls))}
         self.classes: dict[str, list[tuple[ClassVal, frozenset[str]]]] = {}
         for cls, frame in found:
             more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
@@ -116,6 +118,11 @@ class Leftovers:
     def called(self, func: FuncVal) -> bool:
         """Whether another function of a module that knows it has its name in it."""
         return bool(self._callers.get(id(func), set()) - {func.node})
+
+
+def _elsewhere(cls: ClassVal) -> list[ClassVal]:
+    """The classes of other files that a class is built on."""
+    return [base for base in attributes.mro(cls) if isinstance(base, ClassVal) and base.file is not cls.file]
 
 
 def _defined(frame: Frame) -> list[FuncVal]:
@@ -134,20 +141,20 @@ def _callers(frames: Iterable[Frame]) -> dict[int, set[object]]:
     return callers
 
 
-def classes(m: Machine, left: Leftovers, key: str, used: bool) -> Iterator[Story]:
+def classes(m: Machine, left: Leftovers, key: str, later: bool) -> Iterator[Story]:
     """Classes of a file that no script used."""
     for cls, telling in left.classes.get(key, ()):
-        if (cls.node in left.used) is used and _has_more(m, cls, telling):
+        if (cls.node in left.later) is later and _has_more(m, cls, telling):
             story = m.begin(key, script=False)
             with bounded(story):
                 _try_class(m, cls, telling)
             yield story
 
 
-def functions(m: Machine, left: Leftovers, key: str, used: bool) -> Iterator[Story]:
+def functions(m: Machine, left: Leftovers, key: str, later: bool) -> Iterator[Story]:
     """Functions of a file that nothing has come to."""
     for func in left.functions.get(key, ()):
-        if left.called(func) is used and not _reached(m, func):
+        if left.called(func) is later and not _reached(m, func):
             story = m.begin(key, script=False)
             with bounded(story):
                 _try_function(m, func, None)

@@ -24,7 +24,8 @@ from nnlint.trace.values import PAST, Value, birth, forget
 
 BUDGET = 200_000
 WAVES = 6
-"""Scripts; functions that lead to a training; classes that no other one names, other classes; and other functions likewise."""
+"""Scripts; functions that lead to a training; classes that no other one names and that are not built on one of another file, other classes;
+functions that no other one names, other functions."""
 IMPORT = "import"
 
 
@@ -95,7 +96,7 @@ class Course:
         """A name for what was decided of a unit before it is run."""
         left = self.left
         if unit.wave in (2, 3):
-            about = [f"{cls.node.at} {cls.node in left.used} {sorted(telling)}" for cls, telling in left.classes[unit.key]]
+            about = [f"{cls.node.at} {cls.node in left.later} {sorted(telling)}" for cls, telling in left.classes[unit.key]]
         elif unit.wave:
             known = left.defined if unit.wave == 1 else left.functions
             about = [f"{func.node.at} {left.called(func)}" for func in known[unit.key]]
@@ -140,7 +141,7 @@ class Course:
         if unit.wave == 1:
             return entries.driven(m, self.left, unit.key)
         tell = entries.classes if unit.wave < 4 else entries.functions
-        return tell(m, self.left, unit.key, used=bool(unit.wave % 2))
+        return tell(m, self.left, unit.key, later=bool(unit.wave % 2))
 
     def end(self, wave: int) -> None:
         """All units of a wave have been run, or their effects are known."""
