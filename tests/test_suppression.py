@@ -148,6 +148,7 @@ def test_rules_that_were_not_run(catalogue: Catalogue) -> None:
 
 def test_unused_can_be_suppressed_by_name_only(catalogue: Catalogue) -> None:
     assert unused(catalogue, "# nnlint: file-ignore[NN001]\nx = 1  # nnlint: ignore[NN101]\n") == []
+    assert unused(catalogue, "x = 1  # nnlint: ignore[NN101, NN001] only a run shows it\n") == []
     assert len(unused(catalogue, "x = 1  # nnlint: ignore[NN101]  # noqa\n")) == 1
 
 
