@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nnlint.crew import Crew
-from nnlint.findings import Confidence, Failure, Finding, Fix, Place, Report, Site, Step
+from nnlint.findings import Failure, Finding
 from nnlint.imports import added
 from nnlint.inquiry import Hearing, inquire
-from nnlint.lower import Unparsable, spans
+from nnlint.lower import Unparsable
 from nnlint.lower.memory import Memory
+from nnlint.placement import place
 from nnlint.program import File, Program
 from nnlint.records import Span
 from nnlint.rule import Rule
 from nnlint.trace.units import stories
 
 if TYPE_CHECKING:
-    from nnlint.fix.tree import Tree
     from nnlint.source import Source
 
 
@@ -80,7 +80,7 @@ def analyse(
     tick()
     failures += [Failure(by_key[entry].place(Span(1, 1, 1, 2)), message) for entry, message in said.troubles]
     by_code = {rule.code: rule for rule in rules}
-    return Analysis(place([(by_code[code], report) for code, report in said.reports], sources, program, memory.spans), failures)
+    return Analysis(place([(by_code[code], report) for code, report in said.reports], sources, program, memory), failures)
 
 
 def _read(sources: Sequence[Source], memory: Memory, crew: Crew) -> None:
@@ -93,56 +93,3 @@ def _read(sources: Sequence[Source], memory: Memory, crew: Crew) -> None:
 
 def _go_on() -> None:
     pass
-
-
-def place(
-    reports: Iterable[tuple[Rule, Report]],
-    sources: Sequence[Source],
-    program: Program,
-    locate: Callable[[str, Collection[int]], dict[int, Span]] = spans,
-) -> list[Finding]:
-    """Look up the positions of the sites that reports name, and what their fixes come to: one parse for each file concerned."""
-    pairs = list(reports)
-    wanted: dict[str, set[int]] = {}
-    mended: set[str] = set()
-    for _, report in pairs:
-        for site in (report.site, *(step.site for step in report.trace)):
-            wanted.setdefault(site.source, set()).add(site.at)
-        if report.fix is not None:
-            mended.update(change.site.source for way in report.fix.ways for change in way.changes)
-    by_key = {source.key: source for source in sources}
-    trees: dict[str, Tree] = {}
-    places: dict[Site, Place] = {}
-    for key in {*wanted, *mended}:
-        if key in mended:
-            from nnlint.fix.tree import Tree
-
-            trees[key] = Tree(by_key[key])
-            found = trees[key].opened.spans(wanted.get(key, ()))
-        else:
-            found = locate(by_key[key].text, wanted[key])
-        for at, span in found.items():
-            places[Site(key, at)] = by_key[key].place(span)
-    return [
-        Finding(
-            rule.code,
-            rule.name(),
-            report.severity or rule.severity,
-            report.confidence,
-            report.message,
-            report.help,
-            places[report.site],
-            tuple(Step(places[step.site], step.message) for step in report.trace),
-            fix=_fix(report, trees, program),
-        )
-        for rule, report in pairs
-    ]
-
-
-def _fix(report: Report, trees: dict[str, Tree], program: Program) -> Fix | None:
-    """What is only suspected is for people to settle."""
-    if report.fix is None or report.confidence is not Confidence.CERTAIN:
-        return None
-    from nnlint.fix.resolve import resolve
-
-    return resolve(report.fix, trees, program)

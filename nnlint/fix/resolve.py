@@ -8,9 +8,7 @@ from typing import Any, Union
 from nnlint.findings import Edit, Fix
 from nnlint.fix import argument, insertion, proposal, removal, wording
 from nnlint.fix.proposal import Change, Proposal
-from nnlint.fix.reads import reads
 from nnlint.fix.tree import Patch, Tree
-from nnlint.program import Program
 
 _MAKERS: dict[type, Callable[[Tree, Any], Union[list[Patch], None]]] = {
     proposal.Insert: insertion.insert,
@@ -23,10 +21,8 @@ _MAKERS: dict[type, Callable[[Tree, Any], Union[list[Patch], None]]] = {
 }
 
 
-def resolve(proposed: Proposal, trees: Mapping[str, Tree], program: Program) -> Union[Fix, None]:
+def resolve(proposed: Proposal, trees: Mapping[str, Tree]) -> Union[Fix, None]:
     """The fix that a proposal comes to."""
-    if proposed.unread and any(reads(file.module, proposed.unread) for file in program.files.values()):
-        return None
     for way in proposed.ways:
         edits = _edits(way.changes, trees)
         if edits is not None:
