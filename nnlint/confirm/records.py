@@ -124,14 +124,12 @@ class ForwardSeen(Record):
     trained_asleep: int = 0  # ... with all of them in eval mode
     trained_asleep_later: int = 0  # ... in eval mode, after others of the network had been trained in train mode
     asleep_by: Chain = ()  # what had switched it before the first of these
-    early: int = 0  # calls without gradients before the first step
     silent_active: int = 0  # calls without gradients after a step, all layers that care in train mode, on inputs of their own
     silent_again: int = 0  # ... of these: on the same input as the call before, without a step between
     silent_fed: int = 0  # ... of these: whose output another network was trained on
     moments: int = 0  # ... of these: with steps, or other calls of the network, between them
     silent_asleep: int = 0
     silent_mixed: int = 0
-    silent_repeated: int = 0  # ... on the input that a training call of the same step had
     unused_active: int = 0  # calls with gradients that no backward reached, after a step, in a row without steps
     unused_asleep: int = 0
     device: str = ""

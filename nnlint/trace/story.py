@@ -118,16 +118,15 @@ class GradUse(Event):
 
 class Mode(Event):
     """`network` is switched to training (True) or evaluation (False) mode; None where that is not known; a key where the mode is that
-    which was read before, or depends on a condition. `chosen` says that it stands under a condition which the caller has decided."""
+    which was read before. `chosen` says that it stands under a condition which the caller has decided."""
 
-    __slots__ = ("chosen", "key", "mode", "negated", "network")
+    __slots__ = ("chosen", "key", "mode", "network")
 
-    def __init__(self, site: Site, network: Value, mode: Union[bool, None], key: Hashable = None, negated: bool = False) -> None:
+    def __init__(self, site: Site, network: Value, mode: Union[bool, None], key: Hashable = None) -> None:
         super().__init__(site)
         self.network = network
         self.mode = mode
         self.key = key
-        self.negated = negated
         self.chosen = False
 
 

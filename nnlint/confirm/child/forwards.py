@@ -304,10 +304,8 @@ class Forwards:
     def _silent(self, root: Root, record: ForwardSeen, mode: str, inputs: list[torch.Tensor], result: Any) -> None:
         course = self._probe.course
         if not course.steps and self._probe.gradients.optimizers:
-            record.early += 1
             return
         if inputs and self._seen_in_training(inputs[0]):
-            record.silent_repeated += 1
             return
         self.silent += 1
         course.evaluated()
