@@ -99,6 +99,56 @@ BRANCHES: dict[str, tuple[str, tuple[str, str]]] = {
         """,
         ("flag and other", "flag or other"),
     ),
+    "either of two is asked, and each on its own": (
+        """
+        if flag:
+            opt.zero_grad()
+        if other:
+            opt.zero_grad()
+        loss.backward()
+        if flag or other:
+            opt.step()
+        """,
+        ("if flag or other:", "if flag or n:"),
+    ),
+    "not both, asked one after the other": (
+        """
+        if flag and other:
+            opt.zero_grad()
+        loss.backward()
+        if flag:
+            if other:
+                opt.step()
+        """,
+        ("    if other:\n        opt.step()", "    if n:\n        opt.step()"),
+    ),
+    "a compound in a compound": (
+        """
+        if flag and (other or n):
+            opt.zero_grad()
+        loss.backward()
+        if not flag:
+            continue
+        if n:
+            opt.step()
+        elif other:
+            opt.step()
+        """,
+        ("flag and (other or n)", "flag and not (other and n)"),
+    ),
+    "negated parts": (
+        """
+        if flag and (other and not (n or i)):
+            opt.zero_grad()
+        loss.backward()
+        if flag:
+            if n or i or not other:
+                pass
+            else:
+                opt.step()
+        """,
+        ("if n or i or not other:", "if n or not other:"),
+    ),
     "a name for the condition": (
         """
         wanted = flag
@@ -314,6 +364,37 @@ def test_exits_of_a_loop(program: str, change: tuple[str, str]) -> None:
     check(program, change)
 
 
+ACCUMULATED = """
+opt.zero_grad()
+for i, (x, y) in enumerate(loader):
+    loss = F.cross_entropy(net(x), y)
+    if {}:
+        opt.zero_grad()
+        {}
+    loss.backward()
+    if i % n == 0:
+        opt.step()
+        opt.zero_grad()
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "then", "wasted"),
+    [
+        ("loss.isnan()", "continue", False),  # a broken batch, and the window with it
+        ("random.random() < 0.1", "continue", False),
+        ("flag", "continue", False),  # always or never
+        ("flag", "loss.backward()", True),
+        ("loss > 0", "loss.backward()", True),  # a batch that counts
+        ("i > 0", "pass", True),
+        ("True", "pass", True),
+    ],
+)
+def test_a_window_may_be_given_up_for_what_a_batch_is(condition: str, then: str, wasted: bool) -> None:
+    found = lines(HEAD + ACCUMULATED.format(condition, then), "NN201", "NN202")
+    assert found == ["NN202 opt.zero_grad()"] * wasted
+
+
 WHOLE: dict[str, tuple[str, tuple[str, str]]] = {
     "early return of a step": (
         """
@@ -520,6 +601,21 @@ WHOLE: dict[str, tuple[str, tuple[str, str]]] = {
                 print(loss.item())
         """,
         ("    opt.zero_grad()\n", ""),
+    ),
+    "what is asked once a round is decided alike in all": (
+        """
+        for x, y in loader:
+            loss = F.cross_entropy(net(x), y)
+            if flag:
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+            else:
+                loss.backward()
+                opt.step()
+                opt.zero_grad()
+        """,
+        ("    if flag:", "    if random.random() < 0.5:"),
     ),
     "flag of the object": (
         """

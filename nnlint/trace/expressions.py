@@ -428,20 +428,24 @@ def conditions(m: Machine, value: Value, decided: bool) -> Facts:
 
 def facts_of(m: Machine, found: tuple[Hashable, bool, int], decided: bool) -> Facts:
     """What is known when that on which the truth of a test depends came out as `decided`."""
+    facts: list[tuple[Hashable, bool]] = []
+    _unfold(m, found, decided, facts)
+    facts += [fact for part, holds in facts if holds for fact in _implied(part) if fact[0] in m.story.ages]
+    return tuple(facts)
+
+
+def _unfold(m: Machine, found: tuple[Hashable, bool, int], decided: bool, facts: list[tuple[Hashable, bool]]) -> None:
+    """A condition and, where that decides them, its parts."""
     key, polarity, born = found
     if key not in m.story.ages:
         m.story.ages[key] = born
         if counts(key):
             m.story.counters.add(key)
-    facts: list[tuple[Hashable, bool]] = [(key, decided is polarity)]
-    if isinstance(key, tuple) and key and key[0] in ("and", "or") and (decided is polarity) is (key[0] == "and"):
-        for part, part_polarity, age in key[1:]:
-            m.story.ages[part] = age
-            if counts(part):
-                m.story.counters.add(part)
-            facts.append((part, part_polarity if key[0] == "and" else not part_polarity))
-    facts += [fact for part, holds in facts if holds for fact in _implied(part) if fact[0] in m.story.ages]
-    return tuple(facts)
+    holds = decided is polarity
+    facts.append((key, holds))
+    if isinstance(key, tuple) and key and key[0] in ("and", "or") and holds is (key[0] == "and"):
+        for part in key[1:]:
+            _unfold(m, part, holds, facts)
 
 
 def _implied(key: Hashable) -> Facts:

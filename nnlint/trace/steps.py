@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple, Union
 
@@ -72,7 +73,7 @@ class Gradients:
         self.leaks: dict[tuple[Site, Site], tuple[Site, Site]] = {}
         self.wastes: dict[Site, Waste] = {}
         self.counted_steps = all(_counted(story, way) for way in _ways(story.root, optimizer))
-        self.counted_zeros = {id(event) for event in _counted_zeros(story, story.root, False)}
+        self.rare_zeros = {id(event) for event in _rare_zeros(story, story.root)}
         self.own = _own_backwards(story, optimizer)
         self.cache: dict[int, bool] = {}
 
@@ -138,13 +139,7 @@ class Gradients:
             return Gradient(WIPED, state.backward, None, event.site, old=state.old)
         if state.phase == WIPED:
             return state
-        if (
-            state.phase == SKIPPED
-            and sure
-            and id(event) not in self.counted_zeros
-            and state.backward is not None
-            and state.step is not None
-        ):
+        if state.phase == SKIPPED and sure and id(event) not in self.rare_zeros and state.backward is not None and state.step is not None:
             self.wastes.setdefault(event.site, Waste(self.optimizer, event.site, state.backward, state.step, True))
         return Gradient(CLEAN)
 
@@ -194,18 +189,22 @@ def _ways(block: Block, optimizer: Optimizer, way: tuple[Arms, ...] = ()) -> Ite
             yield from _ways(item.body, optimizer, way)
 
 
-def _counted_zeros(story: Story, block: Block, counted: bool) -> Iterator[Zero]:
-    """Zeroings under a condition that counts rounds."""
+def _rare_zeros(story: Story, block: Block, rare: bool = False, start: float = math.inf) -> Iterator[Zero]:
+    """Zeroings that do not come in every round: under a condition that counts rounds, or where a batch is given up for what it is. `start`
+    is the time when the loop around began."""
     for item in block.items:
-        if isinstance(item, Zero) and counted:
+        if isinstance(item, Zero) and rare:
             yield item
         elif isinstance(item, Arms):
             for facts, arm in item.arms:
-                yield from _counted_zeros(story, arm, counted or any(key in story.counters for key, _ in facts))
+                counted = any(key in story.counters for key, _ in facts)
+                fresh = any(story.ages.get(key, 0) >= start and key not in story.firsts for key, _ in facts)
+                given_up = fresh and not any(isinstance(event, Backward) for event in story.events(arm))
+                yield from _rare_zeros(story, arm, rare or counted or given_up, start)
         elif isinstance(item, Loop):
-            yield from _counted_zeros(story, item.body, counted and item.once)
+            yield from _rare_zeros(story, item.body, rare and item.once, start if item.once else item.start)
         elif isinstance(item, Scope):
-            yield from _counted_zeros(story, item.body, counted)
+            yield from _rare_zeros(story, item.body, rare, start)
 
 
 def _own_backwards(story: Story, optimizer: Optimizer) -> set[Site]:

@@ -2,21 +2,22 @@
 
 A condition that was decided stays decided as long as its value is the same, so that `if amp: zero_grad()` and `if amp: step()` are
 not mixed up; what is born in a loop's round is forgotten when the next begins, and what nothing asks any more is forgotten at once.
+Where `a or b` was decided true, not both can be false, and where `a and b` was false, not both can be true.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable, Iterable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Collection, Hashable
+from typing import Generic, Protocol, TypeVar, Union
 
 from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Mode, ModeRead, Release, Scope, Story, exits
 from nnlint.trace.values import Facts
 
 S = TypeVar("S", bound=Hashable)
 MAX_STATES = 64
-"""Beyond as many ways, those that have led to the same state are taken as one."""
+"""Beyond as many ways, what is asked at one place only is forgotten, then those that have led to the same state are taken as one."""
 MAX_ROUNDS = 5
 
 
@@ -39,7 +40,8 @@ class Automaton(Protocol[S]):
         """The state when a loop is done."""
 
 
-Path = tuple[S, frozenset[tuple[Hashable, bool]]]
+Known = tuple[Hashable, bool]
+Path = tuple[S, frozenset[Known]]
 Exits = dict[str, set[Path[S]]]
 
 
@@ -49,12 +51,15 @@ class Questions:
     def __init__(self, story: Story) -> None:
         self.story = story
         self.count: Counter[Hashable] = Counter()
+        self.whole: Counter[Hashable] = Counter()
+        self.again: set[Hashable] = set()
         self.last: dict[Hashable, int] = {}
         self.now = 0
         self.ranges: list[tuple[Item, int, int]] = []
 
-    def ask(self, keys: Iterable[Hashable]) -> None:
+    def ask(self, keys: Collection[Hashable]) -> None:
         self.now += 1
+        self.whole.update(key for key in keys if _is_compound(key) and all(part in keys for part in _within(key)))
         for key in keys:
             self.count[key] += 1
             self.last[key] = self.now
@@ -66,13 +71,21 @@ class Questions:
             self.now += 1
             again = [key for key, when in self.last.items() if when > start and ages.get(key, 0) < item.start]
             self.last.update(dict.fromkeys(again, self.now))
+            self.again.update(again)
         self.ranges.append((item, start, self.now))
 
-    def answered(self) -> dict[int, frozenset[tuple[Hashable, bool]]]:
+    def bind(self, group: Collection[Hashable]) -> None:
+        """To ask one of these is to ask the others."""
+        when = max(self.last.get(key, 0) for key in group)
+        for key in group:
+            self.last[key] = when
+            self.count[key] += 1
+
+    def answered(self) -> dict[int, frozenset[Known]]:
         """By item, what may be forgotten after it."""
         order = sorted((when, index) for index, (key, when) in enumerate(self.last.items()) if key not in self.story.lasts)
         keys, times = list(self.last), [when for when, _ in order]
-        found: dict[int, frozenset[tuple[Hashable, bool]]] = {}
+        found: dict[int, frozenset[Known]] = {}
         for item, start, end in self.ranges:
             over = order[bisect_right(times, start) : bisect_right(times, end)]
             if over:
@@ -90,10 +103,14 @@ class Walk(Generic[S]):
         self._sift(story.root)
         questions = Questions(story)
         self._question(story.root, questions)
+        self.compounds: dict[Hashable, list[Hashable]] = {}
+        for key in list(questions.count):
+            self._bind(key, questions)
         self.answered = questions.answered()
         keys = questions.count
-        self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts)
-        self.firsts: dict[Loop, frozenset[tuple[Hashable, bool]]] = {}
+        self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts or key in questions.again)
+        self.weak = frozenset((key, decided) for key in questions.again if keys[key] == 1 for decided in (True, False))
+        self.firsts: dict[Loop, frozenset[Known]] = {}
         for key, (loop, decided) in story.firsts.items():
             if key in keys:
                 self.firsts[loop] = self.firsts.get(loop, frozenset()) | {(key, decided)}
@@ -141,6 +158,15 @@ class Walk(Generic[S]):
                 self._question(item.body, questions)
                 questions.done(item, start)
 
+    def _bind(self, whole: Hashable, questions: Questions) -> None:
+        """Notes a compound of which parts are asked on their own: they decide it, and it does not go with all that they may be."""
+        parts = _within(whole)
+        if any(questions.count[part] > questions.whole[whole] for part in parts):
+            group = (whole, *parts)
+            questions.bind(group)
+            for key in group:
+                self.compounds.setdefault(key, []).append(whole)
+
     def _block(self, block: Block, paths: set[Path[S]]) -> tuple[set[Path[S]], Exits[S]]:
         out: Exits[S] = {}
         for item in self.kept[id(block)]:
@@ -165,6 +191,8 @@ class Walk(Generic[S]):
             if answered is not None and len(paths) > 1:
                 paths = {(state, known - answered) for state, known in paths}
             if len(paths) > MAX_STATES:
+                paths = {(state, known - self.weak) for state, known in paths}
+            if len(paths) > MAX_STATES:
                 paths = _merged(paths)
         return paths, out
 
@@ -185,6 +213,9 @@ class Walk(Generic[S]):
                 continue
             new = frozenset(fact for fact in facts if fact[0] in self.tracked)
             inside = {(state, known | new) for state, known in paths if against.isdisjoint(known)}
+            compounds = {whole for key, _ in facts for whole in self.compounds.get(key, ())}
+            if compounds:
+                inside = {path for path in inside if not any(_contradicted(whole, path[1]) for whole in compounds)}
             falls, inner = self._block(arm, inside)
             for kind, ended in inner.items():
                 left.setdefault(kind, set()).update(ended)
@@ -214,7 +245,7 @@ class Walk(Generic[S]):
                 break
         return {(self.automaton.left(loop, state), self._forget(known, loop.start) - first - further) for state, known in after}
 
-    def _forget(self, known: frozenset[tuple[Hashable, bool]], start: int) -> frozenset[tuple[Hashable, bool]]:
+    def _forget(self, known: frozenset[Known], start: int) -> frozenset[Known]:
         ages = self.story.ages
         return frozenset(fact for fact in known if ages.get(fact[0], 0) < start)
 
@@ -231,11 +262,43 @@ class Walk(Generic[S]):
 
 def _merged(paths: set[Path[S]]) -> set[Path[S]]:
     """One way for each state, and for what it waits for, with what is known on all ways that it stands for."""
-    common: dict[Path[S], frozenset[tuple[Hashable, bool]]] = {}
+    common: dict[Path[S], frozenset[Known]] = {}
     for state, known in paths:
         group = state, frozenset(fact for fact in known if _waits(fact[0]))
         common[group] = common.get(group, known) & known
     return {(state, known) for (state, _), known in common.items()}
+
+
+def _is_compound(key: Hashable) -> bool:
+    return isinstance(key, tuple) and key[:1] in (("and",), ("or",))
+
+
+def _within(key: Hashable) -> frozenset[Hashable]:
+    """The parts of a compound, and theirs."""
+    if not _is_compound(key):
+        return frozenset()
+    parts = [part for part, _, _ in key[1:]]  # type: ignore[index]
+    return frozenset(parts).union(*map(_within, parts))
+
+
+def _outcome(whole: Hashable, known: frozenset[Known]) -> Union[bool, None]:
+    """What a compound is by its parts."""
+    stop = whole[0] == "or"  # type: ignore[index]
+    unknown = False
+    for part, polarity, _ in whole[1:]:  # type: ignore[index]
+        decided = True if (part, True) in known else False if (part, False) in known else None
+        if decided is None and _is_compound(part):
+            decided = _outcome(part, known)
+        if decided is None:
+            unknown = True
+        elif (decided is polarity) is stop:
+            return stop
+    return None if unknown else not stop
+
+
+def _contradicted(whole: Hashable, known: frozenset[Known]) -> bool:
+    outcome = _outcome(whole, known)
+    return outcome is not None and (whole, not outcome) in known
 
 
 _WAITS = "waits"
