@@ -136,3 +136,55 @@ def test_what_becomes_of_an_output_elsewhere_is_no_objection() -> None:
     inside = HEAD.replace("return self.norm(self.conv(x))", "return self.conv(x)")
     whole = "import torch\nfrom unit import Unit\n\nunit = Unit(8)\nprint(torch.nn.Sequential(unit, unit.norm)(torch.randn(2, 8, 9, 9)))\n"
     assert lines({"unit.py": inside, "alone.py": built("Unit(8)"), "train.py": whole}, "NN501") == [CONV]
+
+
+ZOO = """\
+from torch import nn
+
+
+def block(c, normed=False):
+    layers = [nn.Conv2d(c, c, 3)]
+    if normed:
+        layers.append(nn.BatchNorm2d(c))
+    return nn.Sequential(*layers, nn.ReLU())
+
+
+def stack(depth, normed):
+    return nn.Sequential(*(block(8, normed) for _ in range(depth)))
+
+
+def deep():
+    return stack(4, NORMED)
+
+
+def deep_normed():
+    return stack(4, True)
+"""
+
+
+def test_what_only_builds_is_applied_where_it_decides_on_a_normalisation() -> None:
+    """A user of the other function of a zoo needs the bias."""
+    train = "import torch\nfrom zoo import deep_normed\n\nnet = deep_normed()\nprint(net(torch.randn(2, 8, 9, 9)))\n"
+    assert lines({"zoo.py": ZOO.replace("NORMED", "False", 1), "train.py": train}, "NN501") == []
+    found = lines({"zoo.py": ZOO.replace("NORMED", "True", 1), "train.py": train}, "NN501")
+    assert found == ["NN501 layers = [nn.Conv2d(c, c, 3)]"]
+
+
+def test_a_class_that_takes_layers_from_a_helper_has_a_say() -> None:
+    helper = "from torch import nn\n\n\ndef conv(c, norm):\n    return nn.Sequential(nn.Conv2d(c, c, 3), *([norm(c)] if norm else []), nn.ReLU())\n"
+    other = """\
+        from torch import nn
+        from helper import conv
+
+
+        class Other(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body = conv(8, NORM)
+
+            def forward(self, x):
+                return self.body(x)
+        """
+    train = "import torch\nfrom torch import nn\nfrom helper import conv\n\nprint(conv(8, nn.BatchNorm2d)(torch.randn(2, 8, 9, 9)))\n"
+    for norm, found in (("None", 0), ("nn.BatchNorm2d", 1)):
+        assert len(lines({"helper.py": helper, "other.py": other.replace("NORM", norm), "train.py": train}, "NN501")) == found

@@ -7,6 +7,8 @@ from typing import Union
 
 from nnlint import records as r
 from nnlint.findings import Site
+from nnlint.knowledge.layers import LAYERS
+from nnlint.knowledge.schema import Kind
 from nnlint.program import File
 from nnlint.trace import attributes, calls, hooks, modules
 from nnlint.trace.arguments import Args
@@ -22,6 +24,7 @@ _ACTING = frozenset(
 _NORMS = frozenset("BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d SyncBatchNorm".split())
 TELLING = _ACTING | _NORMS
 """A function that names none of these has nothing to tell on its own."""
+_AFFINE = frozenset(name.rpartition(".")[2] for name, layer in LAYERS.items() if layer.bias and layer.op.kind is Kind.AFFINE)
 _VIEWS = frozenset({"view", "reshape"})
 _BUILTIN = frozenset(name for kind in (dict, list, set, str, tuple) for name in dir(kind))
 """Methods of what is no network."""
@@ -110,8 +113,9 @@ class Leftovers:
             more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
             self.classes.setdefault(frame.file.key, []).append((cls, helpers[id(frame)] | more))
         self.defined = {file.key: _defined(m.namespaces[file.key]) for file in files}
+        self.builders = _builders([m.namespaces[file.key] for file in files])
         self.functions = {
-            file.key: [func for func in self.defined[file.key] if _tells(func.node)] for file in files if file.module.words & TELLING
+            key: [func for func in defined if _tells(func.node) or func.node in self.builders] for key, defined in self.defined.items()
         }
         self._callers = _callers([m.namespaces[file.key] for file in files])
 
@@ -157,8 +161,41 @@ def functions(m: Machine, left: Leftovers, key: str, later: bool) -> Iterator[St
         if left.called(func) is later and not _reached(m, func):
             story = m.begin(key, script=False)
             with bounded(story):
-                _try_function(m, func, None)
+                made = _try_function(m, func, None)
+                if func.node in left.builders and isinstance(made, Network):
+                    _apply(m, made, func)
             yield story
+
+
+def _builders(frames: list[Frame]) -> set[object]:
+    """Functions that build layers with a normalisation or without, and those that lead to them: each may decide it in its own way."""
+    known = [
+        ({name: value.node for name, value in frame.vars.items() if isinstance(value, FuncVal)}, list(_functions(frame.file.module.body)))
+        for frame in frames
+    ]
+    found: set[object] = {
+        func for _, functions in known for func in functions if func.words & _AFFINE and (func.words & _NORMS or _applies(func))
+    }
+    while True:
+        new = {
+            func
+            for names, functions in known
+            for func in functions
+            if func not in found and any(names[name] in found for name in func.words & names.keys())
+        }
+        if not new:
+            return found
+        found |= new
+
+
+def _apply(m: Machine, network: Network, func: FuncVal) -> None:
+    """What a function has built is applied to data by those who called it."""
+    from nnlint.trace import measures, tensors
+
+    site = Site(func.file.key, func.node.at)
+    data = tensors.make(m, tensors.INPUT, site, (), {}, layout=measures.unknown("input"))
+    data.exact = False
+    calls.call(m, network, Args([data]), site)
 
 
 def _users(found: list[tuple[ClassVal, Frame]]) -> dict[r.Class, set[r.Class]]:
@@ -173,8 +210,8 @@ def _users(found: list[tuple[ClassVal, Frame]]) -> dict[r.Class, set[r.Class]]:
 
 
 def _helpers(functions: Iterable[Union[r.Function, r.Lambda]]) -> frozenset[str]:
-    """The names of functions that view what they are given."""
-    return frozenset(func.name for func in functions if isinstance(func, r.Function) and func.words & _VIEWS)
+    """The names of functions that view what they are given, or that build layers of which others decide what comes behind them."""
+    return frozenset(func.name for func in functions if isinstance(func, r.Function) and (func.words & _VIEWS or func.words & _AFFINE))
 
 
 def _tells(func: r.Function | r.Lambda) -> bool:
@@ -271,15 +308,14 @@ def _overridden(cls: ClassVal, func: FuncVal, own: set[str]) -> set[str]:
     return {name for name in func.node.words & own if name != func.name}
 
 
-def _try_function(m: Machine, func: FuncVal, receiver: Value | None) -> None:
+def _try_function(m: Machine, func: FuncVal, receiver: Value | None) -> Value:
     site = Site(func.file.key, func.node.at)
     if m.networks and receiver is not None:
-        _forward(m, func, receiver, site)
-        return
-    calls.call(m, Bound(receiver, func) if receiver is not None else func, _open(), site)
+        return _forward(m, func, receiver, site)
+    return calls.call(m, Bound(receiver, func) if receiver is not None else func, _open(), site)
 
 
-def _forward(m: Machine, func: FuncVal, receiver: Value, site: Site) -> None:
+def _forward(m: Machine, func: FuncVal, receiver: Value, site: Site) -> Value:
     """A `forward` gets tensors for the parameters that have no default."""
     from nnlint.trace import measures, tensors
 
@@ -294,4 +330,4 @@ def _forward(m: Machine, func: FuncVal, receiver: Value, site: Site) -> None:
             args.positional.append(guess)
         else:
             break
-    calls.call(m, Bound(receiver, func), args, site)
+    return calls.call(m, Bound(receiver, func), args, site)
