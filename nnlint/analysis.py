@@ -67,7 +67,8 @@ def analyse(
             span = Span(error.row, error.column, error.row, error.column + 1)
             failures.append(Failure(source.place(span), error.message))
     program = Program(files, [source.key for source in sources] if part is None else part.known, src)
-    program.look_in(folder for source in relevant for folder in added(source.key, source.text) if program.is_folder(folder))
+    for source in relevant:
+        program.look_in(source.key, filter(program.is_folder, added(source.key, source.text)))
     by_key = {source.key: source for source in sources}
     if part is None:
         said = inquire(program, rules, {file.key: by_key[file.key].text for file in files}, memory, crew)

@@ -44,10 +44,19 @@ def companions(
     found: list[Source] = []
     failures: list[Failure] = []
     new = list(named)
+    asked: dict[str, Source] = {}
+    later = False
     seen = {os.path.realpath(source.key) for source in (*new, *at_hand)}
-    while new:
+    while new or later:
+        if not new:
+            # Folders that came to light meanwhile may hold what earlier files meant.
+            new, later = list(asked.values()), False
         source = new.pop()
-        program.look_in(added(source.key, source.text))
+        folders = [folder for folder in added(source.key, source.text) if program.is_folder(folder)]
+        if folders and source.key not in program.paths:
+            program.look_in(source.key, folders)
+            later = bool(asked)
+        asked[source.key] = source
         for key in sorted(imported(program, source.key, source.imports)):
             real = os.path.realpath(key)
             if real in seen:

@@ -43,6 +43,7 @@ class Job(msgspec.Struct, array_like=True):
     records: dict[str, bytes]
     known: list[str]
     src: list[str]
+    paths: dict[str, tuple[str, ...]]
     codes: list[str]
 
 
@@ -74,7 +75,7 @@ class Crew:
 
     def brief(self, program: Program, packed: dict[str, bytes], codes: Iterable[str]) -> None:
         """Tell what the project is, before anything of it is to be followed."""
-        self._job = Job(packed, sorted(program.known), ["/".join(part) for part in program.src], sorted(codes))
+        self._job = Job(packed, sorted(program.known), ["/".join(part) for part in program.src], program.paths, sorted(codes))
 
     def lowered(self, texts: Sequence[str]) -> list[bytes | None] | None:
         """The packed records of some texts; None where that is not worth a crew."""
@@ -179,6 +180,8 @@ class Worker:
         with open(path, "rb") as file:
             self.job = msgspec.msgpack.decode(file.read(), type=Job)
         self.program = Program([], self.job.known, self.job.src)
+        for key, folders in self.job.paths.items():
+            self.program.look_in(key, folders)
         self.rules = [rule() for rule in catalogue().rules if rule.code in self.job.codes]
         self._course: Course | None = None
 

@@ -13,6 +13,7 @@ _FROM = re.compile(r"from\s+(?P<dots>[.\s]*)(?P<module>[\w.]*)\s+import\b(?P<nam
 _COMMENT = re.compile(r"#.*")
 _PATH = re.compile(r"\bsys\s*\.\s*path\s*\.\s*(?:insert|append|extend)\s*\(")
 _WORD = re.compile(r"""(["'])([^"'\n]+)\1""")
+_NAME = re.compile(r"(?<![\w.])(?!__file__)[^\W\d]\w*\s*(?=[,)\]]|$)")
 _NOTHING = Module(())
 
 
@@ -26,16 +27,21 @@ def imported(program: Program, key: str, statements: Iterable[str]) -> frozenset
 
 
 def added(key: str, text: str) -> Iterator[str]:
-    """The folders that a file may put on `sys.path`: those that the words of the call lead to, and the one above."""
+    """The folders that a file may put on `sys.path`: those that the words of the call lead to, from the file's folder or one above it, and
+    the one above. Where a name stands for the folder, any words of the file may."""
     if "sys" not in text:
         return
     folder = posixpath.dirname(key)
     above = posixpath.normpath(posixpath.join(folder, ".."))
+    parts = folder.split("/")
+    bases = dict.fromkeys((folder, above, *("/".join(parts[:depth]) for depth in range(len(parts) - 2, -1, -1))))
     for call in _PATH.finditer(text):
         yield above
-        for _, word in _WORD.findall(_arguments(text, call.end())):
+        given = _arguments(text, call.end())
+        words = _WORD.findall(given) or (_WORD.findall(text) if _NAME.search(given) else ())
+        for _, word in words:
             if not word.startswith(("/", "~")):
-                yield from (posixpath.normpath(posixpath.join(base, word)) for base in (folder, above, ""))
+                yield from (posixpath.normpath(posixpath.join(base, word)) for base in bases)
 
 
 def _arguments(text: str, start: int) -> str:

@@ -279,7 +279,7 @@ class Inquiry:
     def _name(self, island: Island) -> str:
         """A name for all that can have a part in what is said of an island."""
         about = [[file.key, self.records[file.key]] for file in island.files]
-        return digest("island", msgspec.json.encode([about, island.meanings, self.program.src]))
+        return digest("island", msgspec.json.encode([about, island.meanings, self.program.src, self.program.paths]))
 
     def _found(self, name: str, type: Any) -> Any:
         data = self.cache.get(name) if self.cache is not None else None

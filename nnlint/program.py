@@ -22,6 +22,15 @@ class File:
         self.is_package = parts[-1] == "__init__.py"
 
 
+def _parts(folder: str) -> tuple[str, ...]:
+    return tuple(part for part in folder.split("/") if part not in ("", "."))
+
+
+def _shared(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many folders two paths have in common."""
+    return next((depth for depth, (one, other) in enumerate(zip(first, second)) if one != other), min(len(first), len(second)))
+
+
 Question = tuple[str, str, str]
 """What was looked up: how, from where, and which name."""
 
@@ -39,13 +48,16 @@ class Program:
         self.known = frozenset(known) | frozenset(self.files)
         self.folders = frozenset("/".join(path.split("/")[:depth]) for path in self.known for depth in range(1, path.count("/") + 1))
         self.asked: Union[dict[Question, Union[str, None]], None] = None
-        self.src: tuple[tuple[str, ...], ...] = ()
-        self.look_in(src)
+        self.src = tuple(map(_parts, src))
+        self.paths: dict[str, tuple[str, ...]] = {}
+        self._nearest: dict[str, list[tuple[str, ...]]] = {}
 
-    def look_in(self, folders: Iterable[str]) -> None:
-        """Imports may start from these, too."""
-        new = (tuple(part for part in folder.split("/") if part not in ("", ".")) for folder in folders)
-        self.src = tuple(dict.fromkeys((*self.src, *new)))
+    def look_in(self, key: str, folders: Iterable[str]) -> None:
+        """The file puts these on `sys.path`: its imports may start from there, and those of what is run with it."""
+        new = tuple(dict.fromkeys(folders))
+        if new:
+            self.paths[key] = new
+            self._nearest = {}
 
     def only(self, files: Sequence[File]) -> Program:
         """The same project, of which nothing but some files was lowered."""
@@ -58,7 +70,14 @@ class Program:
         """Folders from which an absolute import in `file` may start, likeliest first."""
         roots = [file.folder[:depth] for depth in range(len(file.folder), -1, -1)]
         roots += [(*root, "src") for root in roots if self.is_folder("/".join((*root, "src")))]
-        return roots + list(self.src)
+        return roots + list(self.src) + self._added(file)
+
+    def _added(self, file: File) -> list[tuple[str, ...]]:
+        """What files put on `sys.path`: this one, then those of the same part of the project, then others."""
+        if self.paths and file.key not in self._nearest:
+            keys = sorted(self.paths, key=lambda key: (key != file.key, -_shared(key.split("/")[:-1], file.folder), key))
+            self._nearest[file.key] = list(dict.fromkeys(_parts(folder) for key in keys for folder in self.paths[key]))
+        return self._nearest.get(file.key, [])
 
     def absolute(self, file: File, name: str) -> Union[str, None]:
         """The path (of a file or a folder) that `import name` means in `file`; None where it is outside the project."""

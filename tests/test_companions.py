@@ -87,16 +87,44 @@ def test_packages_on_the_way_and_the_folder_src(tmp_path: Path) -> None:
         (".", "work/train.py", "sys.path.insert(0, 'lib')"),
         (".", "work/train.py", "sys.path.append(os.path.join(os.path.dirname(__file__), '..', 'lib'))"),
         ("work", "train.py", "sys.path.extend(\n        ['../lib'])"),
+        (".", "work/one/train.py", "sys.path.append(str(Path(__file__).parent.parent.parent / 'lib'))"),
+        (".", "work/train.py", "folder = os.path.join('..', 'lib')\n    if folder not in sys.path:\n        sys.path.append(folder)"),
     ],
 )
 @pytest.mark.parametrize("named", [True, False])
 def test_folders_that_are_put_on_the_path(tmp_path: Path, where: str, script: str, call: str, named: bool) -> None:
     imports = f"import os, sys\n    {call}\n    from net import Net"
-    write(tmp_path, work__train=TRAIN.format(imports=imports), lib__net=NET)
+    write(tmp_path, lib__net=NET, **{(script if where == "." else "work/train.py")[:-3].replace("/", "__"): TRAIN.format(imports=imports)})
     (tmp_path / "lib/unrelated.py").write_text("import torch\n")
     net = "lib/net.py" if where == "." else "../lib/net.py"
     arguments = [script] if named else ["."] if where == "." else [".", "../lib"]
     assert lint(tmp_path / where, *arguments) == (1, [(net, "NN501"), (net, "NN101")], "")
+
+
+@pytest.mark.parametrize("argument", ["tools/train.py", "."])
+def test_a_module_of_its_own_may_set_the_path(tmp_path: Path, argument: str) -> None:
+    paths = """
+        import os.path as osp
+        import sys
+
+        def add(path):
+            sys.path.insert(0, path)
+
+        add(osp.join(osp.dirname(__file__), "..", "lib"))
+        """
+    write(tmp_path, tools__train=TRAIN.format(imports="import paths\n    from net import Net"), tools__paths=paths, lib__net=NET)
+    assert lint(tmp_path, argument) == (1, [("lib/net.py", "NN501"), ("lib/net.py", "NN101")], "")
+
+
+def test_each_project_has_its_own_folders(tmp_path: Path) -> None:
+    """Two projects side by side, each with a module of the same name in a folder of its own."""
+    script = TRAIN.format(imports="import sys\n    sys.path.append('lib')\n    from net import Net")
+    right = NET.replace(".softmax(-1)", "")
+    write(tmp_path, a__train=script, a__lib__net=NET, b__train=script, b__lib__net=right)
+    codes = [("a/lib/net.py", "NN501"), ("a/lib/net.py", "NN101"), ("b/lib/net.py", "NN501")]
+    assert lint(tmp_path, ".") == (1, codes, "")
+    write(tmp_path, a__lib__net=right, b__lib__net=NET)
+    assert lint(tmp_path, ".") == (1, [("a/lib/net.py", "NN501"), *((path.replace("a/", "b/"), code) for path, code in codes[:2])], "")
 
 
 def test_what_is_excluded_stays_out(tmp_path: Path) -> None:

@@ -171,7 +171,13 @@ def test_what_only_builds_is_applied_where_it_decides_on_a_normalisation() -> No
 
 
 def test_a_class_that_takes_layers_from_a_helper_has_a_say() -> None:
-    helper = "from torch import nn\n\n\ndef conv(c, norm):\n    return nn.Sequential(nn.Conv2d(c, c, 3), *([norm(c)] if norm else []), nn.ReLU())\n"
+    helper = """\
+        from torch import nn
+
+
+        def conv(c, norm):
+            return nn.Sequential(nn.Conv2d(c, c, 3), *([norm(c)] if norm else []), nn.ReLU())
+        """
     other = """\
         from torch import nn
         from helper import conv

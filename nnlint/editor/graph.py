@@ -14,16 +14,18 @@ class Graph:
 
     def __init__(self) -> None:
         self._program = Program([])
-        self._src: tuple[str, ...] = ()
+        self._roots: object = None
         self._edges: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
         self.users: dict[str, set[str]] = {}
 
     def renew(self, sources: Sequence[Source], src: Sequence[str]) -> None:
         """Take note of the texts at hand."""
         known = frozenset(source.key for source in sources)
-        roots = (*src, *(folder for source in sources for folder in added(source.key, source.text)))
-        if known != self._program.known or roots != self._src:
-            self._program, self._src, self._edges = Program([], sorted(known), roots), roots, {}
+        paths = {source.key: tuple(added(source.key, source.text)) for source in sources}
+        if known != self._program.known or (src, paths) != self._roots:
+            self._program, self._roots, self._edges = Program([], sorted(known), src), (src, paths), {}
+            for key, folders in paths.items():
+                self._program.look_in(key, folders)
         users: dict[str, set[str]] = {}
         for source in sources:
             cached = self._edges.get(source.key)
