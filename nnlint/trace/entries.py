@@ -113,7 +113,9 @@ class Leftovers:
             more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
             self.classes.setdefault(frame.file.key, []).append((cls, helpers[id(frame)] | more))
         self.defined = {file.key: _defined(m.namespaces[file.key]) for file in files}
-        self.builders = _builders([m.namespaces[file.key] for file in files])
+        self.builders: set[object] = set().union(
+            *(_builders([part for part in file.module.body if isinstance(part, r.Function)]) for file in files)
+        )
         self.functions = {
             key: [func for func in defined if _tells(func.node) or func.node in self.builders] for key, defined in self.defined.items()
         }
@@ -167,25 +169,26 @@ def functions(m: Machine, left: Leftovers, key: str, later: bool) -> Iterator[St
             yield story
 
 
-def _builders(frames: list[Frame]) -> set[object]:
-    """Functions that build layers with a normalisation or without, and those that lead to them: each may decide it in its own way."""
-    known = [
-        ({name: value.node for name, value in frame.vars.items() if isinstance(value, FuncVal)}, list(_functions(frame.file.module.body)))
-        for frame in frames
-    ]
-    found: set[object] = {
-        func for _, functions in known for func in functions if func.words & _AFFINE and (func.words & _NORMS or _applies(func))
-    }
+def _builders(functions: list[r.Function]) -> set[object]:
+    """Functions of a file that build layers with a normalisation or without, and those that lead to them: each may decide it in its own
+    way. Those of other files are many in a library that builds all it has through one function."""
+    found = {func for func in functions if _chooses(func)}
     while True:
-        new = {
-            func
-            for names, functions in known
-            for func in functions
-            if func not in found and any(names[name] in found for name in func.words & names.keys())
-        }
+        names = {func.name for func in found}
+        new = {func for func in functions if func not in found and func.words & names}
         if not new:
-            return found
+            return set(found)
         found |= new
+
+
+def _chooses(func: r.Function) -> bool:
+    """Whether a function builds a layer with a bias and, under a condition, something behind it."""
+    if not func.words & _AFFINE or not (func.words & _NORMS or _applies(func)):
+        return False
+    parts = list(r.walk(func.body))
+    called = (part.func for part in parts if isinstance(part, r.Call))
+    built = (callee.name if isinstance(callee, r.Attr) else callee.id for callee in called if isinstance(callee, (r.Attr, r.Name)))
+    return any(isinstance(part, (r.If, r.IfExp)) for part in parts) and not _AFFINE.isdisjoint(built)
 
 
 def _apply(m: Machine, network: Network, func: FuncVal) -> None:
@@ -211,7 +214,7 @@ def _users(found: list[tuple[ClassVal, Frame]]) -> dict[r.Class, set[r.Class]]:
 
 def _helpers(functions: Iterable[Union[r.Function, r.Lambda]]) -> frozenset[str]:
     """The names of functions that view what they are given, or that build layers of which others decide what comes behind them."""
-    return frozenset(func.name for func in functions if isinstance(func, r.Function) and (func.words & _VIEWS or func.words & _AFFINE))
+    return frozenset(func.name for func in functions if isinstance(func, r.Function) and (func.words & _VIEWS or _chooses(func)))
 
 
 def _tells(func: r.Function | r.Lambda) -> bool:
