@@ -194,3 +194,46 @@ def test_a_class_that_takes_layers_from_a_helper_has_a_say() -> None:
     train = "import torch\nfrom torch import nn\nfrom helper import conv\n\nprint(conv(8, nn.BatchNorm2d)(torch.randn(2, 8, 9, 9)))\n"
     for norm, found in (("None", 0), ("nn.BatchNorm2d", 1)):
         assert len(lines({"helper.py": helper, "other.py": other.replace("NORM", norm), "train.py": train}, "NN501")) == found
+
+
+BASE = """\
+import torch
+
+
+class Base:
+    def __init__(self, net, loader):
+        self.net, self.loader = net, loader
+        self.opt = torch.optim.SGD(net.parameters(), 0.1)
+
+    def loss(self, batch):
+        raise NotImplementedError
+
+    def after(self):
+        pass
+
+    def fit(self):
+        for batch in self.loader:
+            loss = self.loss(batch)
+            loss.backward()
+            self.opt.step()
+            self.after()
+"""
+BUILT = """\
+import torch.nn.functional as F
+from base import Base
+
+
+class Built(Base):
+    def loss(self, batch):
+        x, y = batch
+        return F.cross_entropy(self.net(x), y)
+
+    def after(self):
+        self.opt.zero_grad()
+"""
+
+
+def test_what_is_left_to_others_is_told_of_them() -> None:
+    """Of a class that cannot be used as it is, only what is built on it tells."""
+    assert lines({"base.py": BASE, "built.py": BUILT}, "NN201") == []
+    assert lines({"base.py": BASE, "built.py": BUILT.replace("opt.zero_grad()", "loader.reset()")}, "NN201") == ["NN201 loss.backward()"]

@@ -109,7 +109,11 @@ class Leftovers:
         # After those that use them, or that they are built on.
         self.later = set(users) | {cls.node for cls, _ in found if any(base.node in told for base in _elsewhere(cls))}
         self.classes: dict[str, list[tuple[ClassVal, frozenset[str]]]] = {}
+        all_classes = [value for file in files for value in m.namespaces[file.key].vars.values() if isinstance(value, ClassVal)]
+        extended = {base.node for cls in all_classes for base in attributes.mro(cls) if isinstance(base, ClassVal) and base is not cls}
         for cls, frame in found:
+            if cls.node in extended and _abstract(cls):
+                continue  # nobody makes one; what it does is told of those built on it
             more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
             self.classes.setdefault(frame.file.key, []).append((cls, helpers[id(frame)] | more))
         self.defined = {file.key: _defined(m.namespaces[file.key]) for file in files}
@@ -124,6 +128,19 @@ class Leftovers:
     def called(self, func: FuncVal) -> bool:
         """Whether another function of a module that knows it has its name in it."""
         return bool(self._callers.get(id(func), set()) - {func.node})
+
+
+def _abstract(cls: ClassVal) -> bool:
+    """Whether methods of a class are left to those that are built on it."""
+    methods = [part for part in cls.node.body if isinstance(part, r.Function) and part.body]
+    return any(
+        (isinstance(method.body[-1], r.Raise) and "NotImplementedError" in method.words)
+        or any(
+            isinstance(mark, (r.Name, r.Attr)) and "abstractmethod" in (mark.id if isinstance(mark, r.Name) else mark.name)
+            for mark in method.decorators
+        )
+        for method in methods
+    )
 
 
 def _elsewhere(cls: ClassVal) -> list[ClassVal]:
