@@ -111,11 +111,14 @@ class Leftovers:
         self.classes: dict[str, list[tuple[ClassVal, frozenset[str]]]] = {}
         all_classes = [value for file in files for value in m.namespaces[file.key].vars.values() if isinstance(value, ClassVal)]
         extended = {base.node for cls in all_classes for base in attributes.mro(cls) if isinstance(base, ClassVal) and base is not cls}
+        telling_in: dict[int, frozenset[str]] = {}
         for cls, frame in found:
             if cls.node in extended and _abstract(cls):
                 continue  # nobody makes one; what it does is told of those built on it
-            more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
-            self.classes.setdefault(frame.file.key, []).append((cls, helpers[id(frame)] | more))
+            if id(frame) not in telling_in:
+                more = {name for name, value in frame.vars.items() if isinstance(value, ClassVal) and value.node in told}
+                telling_in[id(frame)] = helpers[id(frame)] | more
+            self.classes.setdefault(frame.file.key, []).append((cls, telling_in[id(frame)]))
         self.defined = {file.key: _defined(m.namespaces[file.key]) for file in files}
         self.builders: set[object] = set().union(
             *(_builders([part for part in file.module.body if isinstance(part, r.Function)]) for file in files)

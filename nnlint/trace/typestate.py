@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Hashable
-from typing import Generic, Protocol, TypeVar, Union
+from typing import Generic, NamedTuple, Protocol, TypeVar, Union
 
 from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Mode, ModeRead, Release, Scope, Story, exits
 from nnlint.trace.values import Facts
@@ -93,6 +93,15 @@ class Questions:
         return found
 
 
+class _Way(NamedTuple):
+    """An arm, with what must not be known to take it, what is known in it, and the compounds that this may contradict."""
+
+    arm: Block
+    against: frozenset[Known]
+    new: frozenset[Known]
+    compounds: frozenset[Hashable]
+
+
 class Walk(Generic[S]):
     """One automaton on one story."""
 
@@ -107,6 +116,9 @@ class Walk(Generic[S]):
         for key in list(questions.count):
             self._bind(key, questions)
         self.answered = questions.answered()
+        self.ways: dict[int, list[_Way]] = {}
+        self.asked = frozenset(questions.last) | frozenset(story.firsts)
+        self.young: dict[int, frozenset[Known]] = {}
         keys = questions.count
         self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts or key in questions.again)
         self.weak = frozenset((key, decided) for key in questions.again if keys[key] == 1 for decided in (True, False))
@@ -207,13 +219,11 @@ class Walk(Generic[S]):
 
     def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         out: set[Path[S]] = set()
-        for facts, arm in item.arms:
-            against = frozenset((key, not decided) for key, decided in facts)
-            if not against.isdisjoint(facts):
-                continue
-            new = frozenset(fact for fact in facts if fact[0] in self.tracked)
+        ways = self.ways.get(id(item))
+        if ways is None:
+            ways = self.ways[id(item)] = self._ways(item)
+        for arm, against, new, compounds in ways:
             inside = {(state, known | new) for state, known in paths if against.isdisjoint(known)}
-            compounds = {whole for key, _ in facts for whole in self.compounds.get(key, ())}
             if compounds:
                 inside = {path for path in inside if not any(_contradicted(whole, path[1]) for whole in compounds)}
             falls, inner = self._block(arm, inside)
@@ -221,6 +231,16 @@ class Walk(Generic[S]):
                 left.setdefault(kind, set()).update(ended)
             out |= {(self.automaton.passed(item, arm, state), known) for state, known in falls}
         return out
+
+    def _ways(self, item: Arms) -> list[_Way]:
+        """The arms that can be taken at all."""
+        found: list[_Way] = []
+        for facts, arm in item.arms:
+            against = frozenset((key, not decided) for key, decided in facts)
+            if against.isdisjoint(facts):
+                new = frozenset(fact for fact in facts if fact[0] in self.tracked)
+                found.append(_Way(arm, against, new, frozenset(whole for key, _ in facts for whole in self.compounds.get(key, ()))))
+        return found
 
     def _loop(self, loop: Loop, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         after: set[Path[S]] = set()
@@ -246,8 +266,13 @@ class Walk(Generic[S]):
         return {(self.automaton.left(loop, state), self._forget(known, loop.start) - first - further) for state, known in after}
 
     def _forget(self, known: frozenset[Known], start: int) -> frozenset[Known]:
-        ages = self.story.ages
-        return frozenset(fact for fact in known if ages.get(fact[0], 0) < start)
+        """What is still known when a round is over that began then."""
+        young = self.young.get(start)
+        if young is None:
+            ages = self.story.ages
+            young = frozenset((key, decided) for key in self.asked if ages.get(key, 0) >= start for decided in (True, False))
+            self.young[start] = young
+        return known - young
 
     def _scope(self, scope: Scope, paths: set[Path[S]]) -> set[Path[S]]:
         falls, ended = self._block(scope.body, paths)

@@ -96,7 +96,9 @@ class Course:
         """A name for what was decided of a unit before it is run."""
         left = self.left
         if unit.wave in (2, 3):
-            about = [f"{cls.node.at} {cls.node in left.later} {sorted(telling)}" for cls, telling in left.classes[unit.key]]
+            classes = left.classes[unit.key]
+            about = [f"{cls.node.at} {cls.node in left.later}" for cls, _ in classes]
+            about += sorted(classes[0][1])  # which is the same for all classes of a file
         elif unit.wave:
             known = left.defined if unit.wave == 1 else left.functions
             about = [f"{func.node.at} {left.called(func)}" for func in known[unit.key]]
