@@ -202,10 +202,12 @@ def _builders(functions: list[r.Function]) -> set[object]:
 
 
 def _chooses(func: r.Function) -> bool:
-    """Whether a function builds a layer with a bias and, under a condition, something behind it."""
+    """Whether a function builds a layer with a bias and, under a condition, something behind it, for its callers."""
     if not func.words & _AFFINE or not (func.words & _NORMS or _applies(func)):
         return False
     parts = list(r.walk(func.body))
+    if not any(isinstance(part, r.Return) and part.value is not None for part in parts):
+        return False
     called = (part.func for part in parts if isinstance(part, r.Call))
     built = (callee.name if isinstance(callee, r.Attr) else callee.id for callee in called if isinstance(callee, (r.Attr, r.Name)))
     return any(isinstance(part, (r.If, r.IfExp)) for part in parts) and not _AFFINE.isdisjoint(built)
