@@ -66,10 +66,12 @@ class Crew:
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.progress.close()
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            if kind is not None:
+                dismiss()
+            self._pool.shutdown(cancel_futures=True)  # not left to the end of Python: its own clean-up wakes a pool that may be closed already
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 

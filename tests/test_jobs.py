@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -281,6 +284,20 @@ def children(parent: int) -> list[int]:
             if int(status.rpartition(")")[2].split()[1]) == parent:
                 found.append(int(entry.name))
     return found
+
+
+@pytest.mark.parametrize("trouble", [False, True])
+def test_a_crew_has_ended_when_it_is_left(monkeypatch: pytest.MonkeyPatch, trouble: bool) -> None:
+    """Nothing of it is left to the end of Python, where its own clean-up and Python's get in each other's way."""
+    monkeypatch.setattr(crew, "TEXT", 0)
+    before = threading.active_count()
+    with contextlib.suppress(Trouble), Crew(2) as workers:
+        assert workers.lowered(["x = 1\n"] * 4) is not None
+        assert multiprocessing.active_children()
+        if trouble:
+            raise Trouble("something else")
+    assert not multiprocessing.active_children()
+    assert threading.active_count() == before
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see the workers")
