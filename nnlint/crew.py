@@ -71,7 +71,8 @@ class Crew:
         if self._pool is not None:
             if kind is not None:
                 dismiss()
-            self._pool.shutdown(cancel_futures=True)  # not left to the end of Python: its own clean-up wakes a pool that may be closed already
+            # not left to the end of Python: its own clean-up wakes a pool that may be closed already
+            self._pool.shutdown(cancel_futures=True)
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
