@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import importlib.util
 import re
@@ -535,6 +536,36 @@ def test_the_depths_of_a_deep_expression_are_opaque() -> None:
 
 
 # --- as a whole --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["fixtures", "nnlint", "rules", "tests"])
+def test_light_nodes_make_the_same_records(folder: str) -> None:
+    from nnlint.lower.parser import parse, sketch
+    from nnlint.lower.tree import Lowering
+
+    encoder = msgspec.msgpack.Encoder(order="deterministic")
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert len(paths) > 9
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        with contextlib.suppress(Unparsable):
+            light, own = (Lowering().module(text, tree) for tree in (sketch(text), parse(text)))
+            assert encoder.encode(light) == encoder.encode(own), path
+
+
+def test_light_nodes_are_made_and_only_where_they_are_asked_for() -> None:
+    import libcst as cst
+
+    from nnlint.lower.parser import sketch
+
+    statement = sketch("x = 1\n").body[0]
+    assert isinstance(statement, cst.SimpleStatementLine)
+    assert not isinstance(statement, cst.If)
+    assert isinstance(statement, msgspec.Struct)
+    with pytest.raises(Unparsable):
+        sketch("x = = 1\n")
+    assert type(cst.parse_module("x = 1\n").body[0]) is cst.SimpleStatementLine
+    assert sys.modules["libcst"] is cst
 
 
 def test_importing_the_package_does_not_import_libcst() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from nnlint.lower.depth import measure
-from nnlint.lower.failure import DEEP, Unparsable
+from nnlint.lower.failure import DEEP, TooDeep, Unparsable
 from nnlint.stack import deep
 
 if TYPE_CHECKING:
@@ -30,9 +30,13 @@ def lower(text: str) -> Module:
     nesting = measure(text)
 
     def work() -> Module:
-        from nnlint.lower.tree import Lowering, parse
+        from nnlint.lower.parser import parse, sketch
+        from nnlint.lower.tree import Lowering
 
-        return Lowering(guarded=nesting.guarded).module(text, parse(text))
+        try:
+            return Lowering(guarded=nesting.guarded).module(text, sketch(text))
+        except TooDeep:
+            return Lowering(guarded=nesting.guarded).module(text, parse(text))
 
     return _run(work, nesting.frames)
 
@@ -57,8 +61,9 @@ def opened(text: str) -> Opened:
     nesting = measure(text)
 
     def work() -> Opened:
+        from nnlint.lower.parser import parse
         from nnlint.lower.position import ranges_of
-        from nnlint.lower.tree import Lowering, parse
+        from nnlint.lower.tree import Lowering
 
         module = parse(text)
         lowering = Lowering(guarded=nesting.guarded, recorded=True)

@@ -9,7 +9,8 @@ import libcst as cst
 
 from nnlint import records as r
 from nnlint.lower.failure import Unsound
-from nnlint.lower.literal import text
+from nnlint.lower.literal import prefix, text
+from nnlint.lower.parser import both
 
 if TYPE_CHECKING:
     from nnlint.lower.tree import Lowering
@@ -92,7 +93,7 @@ def _concatenated(low: Lowering, node: cst.ConcatenatedString) -> r.Expr:
         parts.append(rest.left)
         rest = rest.right
     parts.append(rest)
-    if len({isinstance(part, cst.SimpleString) and "b" in part.prefix for part in parts}) > 1:
+    if len({isinstance(part, cst.SimpleString) and "b" in prefix(part.value) for part in parts}) > 1:
         raise Unsound
     if any(isinstance(part, cst.FormattedString) for part in parts):
         values = [value for part in parts if isinstance(part, cst.FormattedString) for value in _fields(low, part.parts)]
@@ -201,12 +202,12 @@ def _slice(low: Lowering, node: cst.Slice) -> r.Slice:
 
 def element(item: cst.BaseElement) -> cst.CSTNode:
     """The expression of an item of a tuple, list or set."""
-    return item.value if type(item) is cst.Element else item
+    return item.value if isinstance(item, cst.Element) else item
 
 
 def _items(low: Lowering, elements: Iterable[cst.BaseElement]) -> tuple[r.Expr, ...]:
     table = low.table
-    items = [item.value if type(item) is cst.Element else item for item in elements]
+    items = [item.value if isinstance(item, cst.Element) else item for item in elements]
     return tuple([table[type(item)](low, item) for item in items])
 
 
@@ -285,20 +286,21 @@ def _clause(low: Lowering, node: cst.CompFor) -> r.Clause:
 
 # --- operators ----------------------------------------------------------------------------------------------------
 
-_BINARY: dict[type, str] = {
+_BINARY = both({
     cst.Add: "+", cst.Subtract: "-", cst.Multiply: "*", cst.Divide: "/", cst.FloorDivide: "//", cst.Modulo: "%", cst.Power: "**",
     cst.MatrixMultiply: "@", cst.LeftShift: "<<", cst.RightShift: ">>", cst.BitAnd: "&", cst.BitOr: "|", cst.BitXor: "^",
-}  # fmt: skip
-AUGMENTED: dict[type, str] = {
+})  # fmt: skip
+AUGMENTED = both({
     cst.AddAssign: "+", cst.SubtractAssign: "-", cst.MultiplyAssign: "*", cst.DivideAssign: "/", cst.FloorDivideAssign: "//",
     cst.ModuloAssign: "%", cst.PowerAssign: "**", cst.MatrixMultiplyAssign: "@", cst.LeftShiftAssign: "<<", cst.RightShiftAssign: ">>",
     cst.BitAndAssign: "&", cst.BitOrAssign: "|", cst.BitXorAssign: "^",
-}  # fmt: skip
-_UNARY: dict[type, str] = {cst.Minus: "-", cst.Plus: "+", cst.BitInvert: "~", cst.Not: "not"}
-_COMPARED: dict[type, str] = {
+})  # fmt: skip
+_UNARY = both({cst.Minus: "-", cst.Plus: "+", cst.BitInvert: "~", cst.Not: "not"})
+_BOOLEAN = both({cst.And: "and", cst.Or: "or"})
+_COMPARED = both({
     cst.Equal: "==", cst.NotEqual: "!=", cst.LessThan: "<", cst.LessThanEqual: "<=", cst.GreaterThan: ">", cst.GreaterThanEqual: ">=",
     cst.Is: "is", cst.IsNot: "is not", cst.In: "in", cst.NotIn: "not in",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _binary(low: Lowering, node: cst.BinaryOperation) -> r.Binary:
@@ -329,7 +331,7 @@ def _boolean(low: Lowering, node: cst.BooleanOperation) -> r.Boolean:
         left = left.left
     values.append(left)
     values.reverse()
-    return r.Boolean(at, "and" if op is cst.And else "or", tuple([table[type(value)](low, value) for value in values]))
+    return r.Boolean(at, _BOOLEAN[op], tuple([table[type(value)](low, value) for value in values]))
 
 
 def _comparison(low: Lowering, node: cst.Comparison) -> r.Compare:
@@ -390,7 +392,7 @@ def params(low: Lowering, node: cst.Parameters) -> tuple[r.Param, ...]:
         ("**", [node.star_kwarg]),
     ):
         for param in group:
-            if type(param) is cst.Param:
+            if isinstance(param, cst.Param):
                 low.kind = kind
                 made.append(handler(low, param))
     return tuple(made)

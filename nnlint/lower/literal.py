@@ -12,17 +12,22 @@ _ESCAPE = re.compile(
 _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
+def prefix(literal: str) -> str:
+    """What stands before the quotes of a string literal, in lower case."""
+    return "" if literal[0] in "\"'" else _PREFIX.match(literal)[0].lower()  # type: ignore[index]
+
+
 def text(literal: str) -> str | None:
     """What a plain string literal stands for; None for bytes and for texts that UTF-8 cannot hold."""
-    prefix = "" if literal[0] in "\"'" else _PREFIX.match(literal)[0].lower()  # type: ignore[index]
-    if "b" in prefix:
+    signs = prefix(literal)
+    if "b" in signs:
         return None
-    start = len(prefix)
+    start = len(signs)
     quotes = 3 if literal[start : start + 3] in ('"""', "'''") and len(literal) >= start + 6 else 1
     value = literal[start + quotes : -quotes]
     if "\r" in value:
         value = value.replace("\r\n", "\n").replace("\r", "\n")
-    if "\\" not in value or "r" in prefix:
+    if "\\" not in value or "r" in signs:
         return value
     try:
         value = _ESCAPE.sub(_unescape, value)

@@ -73,12 +73,12 @@ def _target(low: Lowering, node: cst.CSTNode) -> Any:
 
 def _expr(low: Lowering, node: cst.Expr) -> r.ExprStmt | None:
     value = node.value
-    if type(value) is cst.SimpleString:
+    if isinstance(value, cst.SimpleString):
         return None
     at = low.at
     low.at = at + 1
     record = low.table[type(value)](low, value)
-    if type(value) is cst.ConcatenatedString and type(record) is r.Const:
+    if type(record) is r.Const and isinstance(value, cst.ConcatenatedString):
         low.at = at
         return None
     return r.ExprStmt(at, record)
@@ -221,7 +221,7 @@ def block(low: Lowering, node: Union[cst.BaseSuite, cst.Module]) -> tuple[r.Stmt
     table = low.table
     statements: list[r.Stmt] = []
     for statement in node.body:
-        if type(statement) is cst.SimpleStatementLine:
+        if isinstance(statement, cst.SimpleStatementLine):
             for small in statement.body:
                 record = table[type(small)](low, small)
                 if record is not None:

@@ -12,9 +12,9 @@ from typing import Any
 import libcst as cst
 
 from nnlint import records as r
-from nnlint.lower.depth import shorten
 from nnlint.lower.expression import EXPRESSIONS, PARTS, opaque
 from nnlint.lower.failure import DEEP, TooDeep, Unparsable, Unsound, explain
+from nnlint.lower.parser import both
 from nnlint.lower.statement import STATEMENTS, block
 
 Handler = Callable[["Lowering", Any], Any]
@@ -22,29 +22,7 @@ Handler = Callable[["Lowering", Any], Any]
 _DEEPEST = 200  # deeper expressions are cut; what reads the records recurses, and so does msgspec
 
 
-# libcst checks every node as it is made, for those who make them by hand: a quarter of the time of a parse. What its parser lets through
-# and Python does not, the lowering finds itself (`Unsound`). Set once and for all: a class that is changed for each file loses Python's
-# attribute caches.
-cst.CSTNode.__post_init__ = lambda self: None  # type: ignore[method-assign]
-
-_TABLE: dict[type, Handler] = {**EXPRESSIONS, **PARTS, **STATEMENTS}
-
-
-def parse(text: str) -> cst.Module:
-    """The tree of a text. Raises `Unparsable`."""
-    try:
-        return cst.parse_module(text)
-    except cst.ParserSyntaxError as error:
-        shorter = shorten(text)
-        if shorter != text:
-            return parse(shorter)
-        raise explain(text, error.message) from None
-    except UnicodeError as error:
-        raise Unparsable(1, 1, str(error)) from None
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":  # of the native parser, and no Exception
-            raise explain(text, "") from None
-        raise
+_TABLE: dict[type, Handler] = both({**EXPRESSIONS, **PARTS, **STATEMENTS})
 
 
 class Lowering:
@@ -64,15 +42,20 @@ class Lowering:
         self.nodes: dict[int, cst.CSTNode] = {}
         self.table: dict[type, Handler] = _TABLE
         if guarded:
-            self.table = {type_: _guarded(made) if type_ in EXPRESSIONS else made for type_, made in self.table.items()}
+            expressions = both(EXPRESSIONS)
+            self.table = {type_: _guarded(made) if type_ in expressions else made for type_, made in self.table.items()}
         if recorded:
             self.table = {type_: _recorded(made) for type_, made in self.table.items()}
 
     def module(self, text: str, module: cst.Module) -> r.Module:
-        """The records of a whole file. Raises `Unparsable` for what is no Python, and a chain of `elif` that is too long."""
+        """The records of a whole file. Raises `Unparsable` for what is no Python, and for a chain of `elif` that is too long (of light
+        nodes `TooDeep`: they have no places).
+        """
         try:
             body = block(self, module)
         except TooDeep as error:
+            if type(module) is not cst.Module:
+                raise
             from nnlint.lower.position import locate, ranges_of
 
             place = locate(text, ranges_of(module), {0: error.node})[0]
