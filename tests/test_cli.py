@@ -403,3 +403,13 @@ def test_a_reader_that_goes_away(size: int) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.wait(timeout=30) in (1, 141)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("['a.py']", 1), ("['--version']", 0), ("['nowhere.py']", 2)])
+def test_what_others_have_put_off_to_the_end_is_done(folder: Path, arguments: str, code: int) -> None:
+    (folder / "a.py").write_text("import torch\ntorch.nn.CrossEntropyLoss()(torch.rand(3, 3).softmax(1), torch.arange(3))\n")
+    program = f"import atexit, sys; atexit.register(print, 'the end'); sys.argv[1:] = {arguments}; from nnlint.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-1] == "the end"
