@@ -13,7 +13,7 @@ import pytest
 from stories import lines, told
 
 from nnlint.trace.story import Arms, Backward, Event, Loop, Step, Zero
-from nnlint.trace.typestate import Walk
+from nnlint.trace.typestate import Known, Walk
 from nnlint.trace.values import Facts
 
 HEAD = """\
@@ -674,7 +674,7 @@ class Last:
     def concerns(self, event: Event) -> bool:
         return isinstance(event, (Backward, Step, Zero))
 
-    def on(self, event: Event, state: str, facts: Facts) -> tuple[str, Facts]:
+    def on(self, event: Event, state: str, known: Known) -> tuple[str, Facts]:
         if isinstance(event, Step):
             self.before_step.add(state)
         return type(event).__name__, ()

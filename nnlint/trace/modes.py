@@ -8,7 +8,7 @@ from nnlint.findings import Site
 from nnlint.trace.networks import parts, sensitive, steady
 from nnlint.trace.roles import EVALUATES, TRAINS, Roles
 from nnlint.trace.story import Arms, Block, Copied, Escape, Event, Forward, Loop, Mode, ModeRead, Story, once
-from nnlint.trace.typestate import Walk
+from nnlint.trace.typestate import Known, Walk
 from nnlint.trace.values import Facts, Network, Unknown, Value
 
 TRAIN, EVAL, UNKNOWN = "train", "eval", "unknown"
@@ -82,11 +82,11 @@ class Modes:
     def _covers(self, value: Value) -> bool:
         return self.reach.covers(value, self.layer)
 
-    def on(self, event: Event, state: Switched, facts: Facts) -> tuple[Switched, Facts]:
+    def on(self, event: Event, state: Switched, known: Known) -> tuple[Switched, Facts]:
         if isinstance(event, Forward):
             return self._forward(event, state), ()
         if isinstance(event, Mode):
-            return self._switch(event, state, facts), ()
+            return self._switch(event, state, known), ()
         if isinstance(event, ModeRead):
             # Code that remembers an unknown mode restores it: the usual one is taken.
             return state, ((event.key, state.mode != EVAL),) if self._covers(event.network) else ()
@@ -98,12 +98,12 @@ class Modes:
             return next(iter(born)) if len(born) == 1 else Switched(UNKNOWN), ()
         return _lost(state), ()
 
-    def _switch(self, event: Mode, state: Switched, facts: Facts) -> Switched:
+    def _switch(self, event: Mode, state: Switched, known: Known) -> Switched:
         if not self._covers(event.network):
             return _lost(state)
         mode, restored = event.mode, False
         if mode is None:
-            mode, restored = dict(facts).get(event.key), True
+            mode, restored = known.get(event.key), True
         if mode is None:
             return _lost(state)
         if mode:

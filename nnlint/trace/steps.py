@@ -10,7 +10,7 @@ from nnlint.findings import Site
 from nnlint.trace.machine import has_events
 from nnlint.trace.story import Arms, Backward, Block, Escape, Event, GradUse, Loop, Scope, Step, Story, Zero, once
 from nnlint.trace.training import held, overlap
-from nnlint.trace.typestate import Walk
+from nnlint.trace.typestate import Known, Walk
 from nnlint.trace.values import (
     Bound,
     Choice,
@@ -98,7 +98,7 @@ class Gradients:
         """Whether the gradient of something is read that no optimizer steps (an input): the `backward` before was for that."""
         return not event.written and not any(overlap(event.params, other.params) for other in optimizers(self.story))
 
-    def on(self, event: Event, state: Gradient, facts: Facts) -> tuple[Gradient, Facts]:
+    def on(self, event: Event, state: Gradient, known: Known) -> tuple[Gradient, Facts]:
         if isinstance(event, Backward):
             return self._backward(event, state), ()
         if isinstance(event, Step):

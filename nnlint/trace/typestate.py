@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Hashable
-from typing import Generic, NamedTuple, Protocol, TypeVar, Union
+from collections.abc import Collection, Hashable, Iterable
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Mode, ModeRead, Release, Scope, Story, exits
 from nnlint.trace.values import Facts
@@ -27,7 +27,7 @@ class Automaton(Protocol[S]):
     def concerns(self, event: Event) -> bool:
         """Whether the event can change a state."""
 
-    def on(self, event: Event, state: S, facts: Facts) -> tuple[S, Facts]:
+    def on(self, event: Event, state: S, known: Known) -> tuple[S, Facts]:
         """The state after the event, and conditions that it settles."""
 
     def passed(self, arms: Arms, taken: Block, state: S) -> S:
@@ -40,9 +40,42 @@ class Automaton(Protocol[S]):
         """The state when a loop is done."""
 
 
-Known = tuple[Hashable, bool]
-Path = tuple[S, frozenset[Known]]
+Path = tuple[S, int]
+"""A state, and the bits of what is known on the way to it."""
 Exits = dict[str, set[Path[S]]]
+
+
+class Bits:
+    """Two bits for each condition, one for each answer: sets of facts as whole numbers, which are compared at once."""
+
+    def __init__(self) -> None:
+        self.places: dict[Hashable, int] = {}
+
+    def of(self, key: Hashable, decided: bool) -> int:
+        return 1 << self.places.setdefault(key, 2 * len(self.places)) + (not decided)
+
+    def all(self, facts: Iterable[tuple[Hashable, bool]]) -> int:
+        bits = 0
+        for key, decided in facts:
+            bits |= self.of(key, decided)
+        return bits
+
+    def both(self, keys: Iterable[Hashable]) -> int:
+        return self.all((key, decided) for key in keys for decided in (True, False))
+
+
+class Known:
+    """What is known on a way."""
+
+    __slots__ = ("_bits", "_known")
+
+    def __init__(self, bits: Bits, known: int) -> None:
+        self._bits = bits
+        self._known = known
+
+    def get(self, key: Hashable) -> bool | None:
+        """How a condition was decided; None where it is open."""
+        return True if self._known & self._bits.of(key, True) else False if self._known & self._bits.of(key, False) else None
 
 
 class Questions:
@@ -81,25 +114,52 @@ class Questions:
             self.last[key] = when
             self.count[key] += 1
 
-    def answered(self) -> dict[int, frozenset[Known]]:
+    def answered(self) -> dict[int, list[Hashable]]:
         """By item, what may be forgotten after it."""
         order = sorted((when, index) for index, (key, when) in enumerate(self.last.items()) if key not in self.story.lasts)
         keys, times = list(self.last), [when for when, _ in order]
-        found: dict[int, frozenset[Known]] = {}
+        found: dict[int, list[Hashable]] = {}
         for item, start, end in self.ranges:
             over = order[bisect_right(times, start) : bisect_right(times, end)]
             if over:
-                found[id(item)] = frozenset((keys[index], decided) for _, index in over for decided in (True, False))
+                found[id(item)] = [keys[index] for _, index in over]
         return found
+
+
+class _Compound(NamedTuple):
+    """An `or` (whose outcome one true part settles) or `and`, by the bits of it and of its parts, which may be compounds themselves."""
+
+    stop: bool
+    parts: tuple[tuple[int, int, bool, _Compound | None], ...]
+    true: int
+    false: int
+
+    def outcome(self, known: int) -> bool | None:
+        """What it is by its parts."""
+        stop = self.stop
+        unknown = False
+        for true, false, polarity, inner in self.parts:
+            decided = True if known & true else False if known & false else None
+            if decided is None and inner is not None:
+                decided = inner.outcome(known)
+            if decided is None:
+                unknown = True
+            elif (decided is polarity) is stop:
+                return stop
+        return None if unknown else not stop
+
+    def contradicted(self, known: int) -> bool:
+        outcome = self.outcome(known)
+        return outcome is not None and bool(known & (self.false if outcome else self.true))
 
 
 class _Way(NamedTuple):
     """An arm, with what must not be known to take it, what is known in it, and the compounds that this may contradict."""
 
     arm: Block
-    against: frozenset[Known]
-    new: frozenset[Known]
-    compounds: frozenset[Hashable]
+    against: int
+    new: int
+    compounds: tuple[_Compound, ...]
 
 
 class Walk(Generic[S]):
@@ -108,6 +168,7 @@ class Walk(Generic[S]):
     def __init__(self, story: Story, automaton: Automaton[S]) -> None:
         self.story = story
         self.automaton = automaton
+        self.bits = Bits()
         self.kept: dict[int, list[Item]] = {}
         self._sift(story.root)
         questions = Questions(story)
@@ -115,21 +176,25 @@ class Walk(Generic[S]):
         self.compounds: dict[Hashable, list[Hashable]] = {}
         for key in list(questions.count):
             self._bind(key, questions)
-        self.answered = questions.answered()
+        self.useful = {item: ~self.bits.both(keys) for item, keys in questions.answered().items()}
         self.ways: dict[int, list[_Way]] = {}
         self.asked = frozenset(questions.last) | frozenset(story.firsts)
-        self.young: dict[int, frozenset[Known]] = {}
+        self.old: dict[int, int] = {}
         keys = questions.count
         self.tracked = frozenset(key for key, count in keys.items() if count > 1 or key in story.lasts or key in questions.again)
-        self.weak = frozenset((key, decided) for key in questions.again if keys[key] == 1 for decided in (True, False))
-        self.firsts: dict[Loop, frozenset[Known]] = {}
+        self.strong = ~self.bits.both(key for key in questions.again if keys[key] == 1)
+        self.waits: dict[int, dict[str, int]] = {}
+        self.firsts: dict[Loop, list[tuple[Hashable, bool]]] = {}
         for key, (loop, decided) in story.firsts.items():
             if key in keys:
-                self.firsts[loop] = self.firsts.get(loop, frozenset()) | {(key, decided)}
+                self.firsts.setdefault(loop, []).append((key, decided))
+        self.lasts: dict[Loop, int] = {}
+        for key, loop in story.lasts.items():
+            self.lasts[loop] = self.lasts.get(loop, 0) | self.bits.of(key, True)
 
     def run(self, start: S) -> set[S]:
         """All states in which the story may end."""
-        falls, exits = self._block(self.story.root, {(start, frozenset())})
+        falls, exits = self._block(self.story.root, {(start, 0)})
         return {state for state, _ in falls} | {state for paths in exits.values() for state, _ in paths}
 
     def _sift(self, block: Block) -> bool:
@@ -188,7 +253,7 @@ class Walk(Generic[S]):
                 out.setdefault(item.kind, set()).update(paths)
                 return set(), out
             if isinstance(item, Release):
-                paths = _released(item.held, paths, out)
+                paths = self._released(item.held, paths, out)
             elif isinstance(item, Event):
                 paths = {self._on(item, path) for path in paths}
             elif isinstance(item, Arms):
@@ -199,23 +264,22 @@ class Walk(Generic[S]):
                 paths = self._held(item, paths)
             else:
                 paths = self._scope(item, paths)
-            answered = self.answered.get(id(item))
-            if answered is not None and len(paths) > 1:
-                paths = {(state, known - answered) for state, known in paths}
+            useful = self.useful.get(id(item))
+            if useful is not None and len(paths) > 1:
+                paths = {(state, known & useful) for state, known in paths}
             if len(paths) > MAX_STATES:
-                paths = {(state, known - self.weak) for state, known in paths}
+                strong = self.strong
+                paths = {(state, known & strong) for state, known in paths}
             if len(paths) > MAX_STATES:
-                paths = _merged(paths)
+                paths = self._merged(paths)
         return paths, out
 
     def _on(self, event: Event, path: Path[S]) -> Path[S]:
         state, known = path
-        after, facts = self.automaton.on(event, state, tuple(known))
-        if not facts:
-            return after, known
-        merged = dict(known)
-        merged.update(facts)
-        return after, frozenset(merged.items())
+        after, facts = self.automaton.on(event, state, Known(self.bits, known))
+        for key, decided in facts:
+            known = known & ~self.bits.of(key, not decided) | self.bits.of(key, decided)
+        return after, known
 
     def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         out: set[Path[S]] = set()
@@ -223,9 +287,9 @@ class Walk(Generic[S]):
         if ways is None:
             ways = self.ways[id(item)] = self._ways(item)
         for arm, against, new, compounds in ways:
-            inside = {(state, known | new) for state, known in paths if against.isdisjoint(known)}
+            inside = {(state, known | new) for state, known in paths if not known & against}
             if compounds:
-                inside = {path for path in inside if not any(_contradicted(whole, path[1]) for whole in compounds)}
+                inside = {path for path in inside if not any([whole.contradicted(path[1]) for whole in compounds])}
             falls, inner = self._block(arm, inside)
             for kind, ended in inner.items():
                 left.setdefault(kind, set()).update(ended)
@@ -236,17 +300,27 @@ class Walk(Generic[S]):
         """The arms that can be taken at all."""
         found: list[_Way] = []
         for facts, arm in item.arms:
-            against = frozenset((key, not decided) for key, decided in facts)
-            if against.isdisjoint(facts):
-                new = frozenset(fact for fact in facts if fact[0] in self.tracked)
-                found.append(_Way(arm, against, new, frozenset(whole for key, _ in facts for whole in self.compounds.get(key, ()))))
+            against = self.bits.all((key, not decided) for key, decided in facts)
+            if not against & self.bits.all(facts):
+                new = self.bits.all(fact for fact in facts if fact[0] in self.tracked)
+                wholes = {whole: None for key, _ in facts for whole in self.compounds.get(key, ())}
+                found.append(_Way(arm, against, new, tuple(map(self._compound, wholes))))
         return found
+
+    def _compound(self, whole: Hashable) -> _Compound:
+        made = [
+            (self.bits.of(part, True), self.bits.of(part, False), polarity, self._compound(part) if _is_compound(part) else None)
+            for part, polarity, _ in whole[1:]  # type: ignore[index]
+        ]
+        stop = whole[0] == "or"  # type: ignore[index]
+        return _Compound(stop, tuple(made), self.bits.of(whole, True), self.bits.of(whole, False))
 
     def _loop(self, loop: Loop, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
         after: set[Path[S]] = set()
         seen: set[Path[S]] = set()
-        first = self.firsts.get(loop, frozenset())
-        further = frozenset((key, not decided) for key, decided in first)
+        firsts = self.firsts.get(loop, [])
+        first, further = self.bits.all(firsts), self.bits.all((key, not decided) for key, decided in firsts)
+        old, last = self._old(loop.start), self.lasts.get(loop, 0)
         frontier = {(state, known | first) for state, known in paths} if first else paths
         for _ in range(1 if loop.once else MAX_ROUNDS):
             falls, inner = self._block(loop.body, frontier)
@@ -255,24 +329,21 @@ class Walk(Generic[S]):
             for kind, ended in inner.items():
                 left.setdefault(kind, set()).update(ended)
             if not loop.endless:
-                after |= {(state, self._forget(known, loop.start)) for state, known in falls}
-            lasts = self.story.lasts
-            falls = {path for path in falls if not any(decided and lasts.get(key) is loop for key, decided in path[1])} if lasts else falls
-            again = {(self.automaton.again(loop, state), (self._forget(known, loop.start) - first) | further) for state, known in falls}
+                after |= {(state, known & old) for state, known in falls}
+            again = {(self.automaton.again(loop, state), known & old & ~first | further) for state, known in falls if not known & last}
             frontier = again - seen
             seen |= again
             if not frontier:
                 break
-        return {(self.automaton.left(loop, state), self._forget(known, loop.start) - first - further) for state, known in after}
+        return {(self.automaton.left(loop, state), known & old & ~first & ~further) for state, known in after}
 
-    def _forget(self, known: frozenset[Known], start: int) -> frozenset[Known]:
+    def _old(self, start: int) -> int:
         """What is still known when a round is over that began then."""
-        young = self.young.get(start)
-        if young is None:
+        old = self.old.get(start)
+        if old is None:
             ages = self.story.ages
-            young = frozenset((key, decided) for key in self.asked if ages.get(key, 0) >= start for decided in (True, False))
-            self.young[start] = young
-        return known - young
+            old = self.old[start] = ~self.bits.both(key for key in self.asked if ages.get(key, 0) >= start)
+        return old
 
     def _scope(self, scope: Scope, paths: set[Path[S]]) -> set[Path[S]]:
         falls, ended = self._block(scope.body, paths)
@@ -281,17 +352,35 @@ class Walk(Generic[S]):
     def _held(self, held: Held, paths: set[Path[S]]) -> set[Path[S]]:
         """Ways that would leave go on, marked with what they wait for."""
         falls, ended = self._block(held.body, paths)
-        waiting = {(state, known | {((_WAITS, id(held), kind), True)}) for kind, some in ended.items() for state, known in some}
-        return falls | waiting
+        waits = self.waits.setdefault(id(held), {})
+        for kind, some in ended.items():
+            bit = waits[kind] = self.bits.of((_WAITS, id(held), kind), True)
+            falls = falls | {(state, known | bit) for state, known in some}
+        return falls
+
+    def _released(self, held: Held, paths: set[Path[S]], out: Exits[S]) -> set[Path[S]]:
+        """Ways that waited for this leave now."""
+        for kind, bit in self.waits.get(id(held), {}).items():
+            leaving = {path for path in paths if path[1] & bit}
+            if leaving:
+                out.setdefault(kind, set()).update((state, known & ~bit) for state, known in leaving)
+                paths = paths - leaving
+        return paths
+
+    def _merged(self, paths: set[Path[S]]) -> set[Path[S]]:
+        """One way for each state, and for what it waits for, with what is known on all ways that it stands for."""
+        waiting = 0
+        for waits in self.waits.values():
+            for bit in waits.values():
+                waiting |= bit
+        common: dict[Path[S], int] = {}
+        for state, known in paths:
+            group = state, known & waiting
+            common[group] = common.get(group, known) & known
+        return {(state, known) for (state, _), known in common.items()}
 
 
-def _merged(paths: set[Path[S]]) -> set[Path[S]]:
-    """One way for each state, and for what it waits for, with what is known on all ways that it stands for."""
-    common: dict[Path[S], frozenset[Known]] = {}
-    for state, known in paths:
-        group = state, frozenset(fact for fact in known if _waits(fact[0]))
-        common[group] = common.get(group, known) & known
-    return {(state, known) for (state, _), known in common.items()}
+_WAITS = "waits"
 
 
 def _is_compound(key: Hashable) -> bool:
@@ -304,42 +393,3 @@ def _within(key: Hashable) -> frozenset[Hashable]:
         return frozenset()
     parts = [part for part, _, _ in key[1:]]  # type: ignore[index]
     return frozenset(parts).union(*map(_within, parts))
-
-
-def _outcome(whole: Hashable, known: frozenset[Known]) -> Union[bool, None]:
-    """What a compound is by its parts."""
-    stop = whole[0] == "or"  # type: ignore[index]
-    unknown = False
-    for part, polarity, _ in whole[1:]:  # type: ignore[index]
-        decided = True if (part, True) in known else False if (part, False) in known else None
-        if decided is None and _is_compound(part):
-            decided = _outcome(part, known)
-        if decided is None:
-            unknown = True
-        elif (decided is polarity) is stop:
-            return stop
-    return None if unknown else not stop
-
-
-def _contradicted(whole: Hashable, known: frozenset[Known]) -> bool:
-    outcome = _outcome(whole, known)
-    return outcome is not None and (whole, not outcome) in known
-
-
-_WAITS = "waits"
-
-
-def _waits(key: Hashable) -> bool:
-    return isinstance(key, tuple) and key[:1] == (_WAITS,)
-
-
-def _released(held: Held, paths: set[Path[S]], out: Exits[S]) -> set[Path[S]]:
-    """Ways that waited for this leave now."""
-    falls: set[Path[S]] = set()
-    for state, known in paths:
-        kind = next((key[2] for key, _ in known if isinstance(key, tuple) and key[:2] == (_WAITS, id(held))), None)
-        if kind is None:
-            falls.add((state, known))
-        else:
-            out.setdefault(kind, set()).add((state, frozenset(fact for fact in known if fact[0] != (_WAITS, id(held), kind))))
-    return falls

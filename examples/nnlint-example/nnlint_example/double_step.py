@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from nnlint.findings import Remark, Report, Severity, Site
 from nnlint.rule import Rule
 from nnlint.trace.story import Arms, Backward, Block, Escape, Event, GradUse, Loop, Step, Story, Zero
-from nnlint.trace.typestate import Walk
+from nnlint.trace.typestate import Known, Walk
 from nnlint.trace.values import Facts, Optimizer
 
 
@@ -95,7 +95,7 @@ class Steps:
             return event.optimizer is self.optimizer
         return isinstance(event, (Backward, Zero, GradUse, Escape))
 
-    def on(self, event: Event, state: State, facts: Facts) -> tuple[State, Facts]:
+    def on(self, event: Event, state: State, known: Known) -> tuple[State, Facts]:
         if isinstance(event, Backward):
             return NEW, ()
         if not isinstance(event, Step):
