@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import torch
@@ -35,13 +35,25 @@ class Root:
         self.number = number
         self.records: dict[Chain, ForwardSeen] = {}
         self.switched: Chain = ()
+        self.above: tuple[int, Chain] = (-1, ())  # where the mode of what it is a part of was switched, and how many switches there were
         self.loaded = False
         self.trained_active = self.slept = False
         self.called = 0
         self.silent: tuple[Chain, int, int] = ((), -1, 0)  # the last call without gradients: from where, at what step, its input in memory
         self.functional: dict[int, tuple[Any, bool]] = {}  # modules that call F.dropout: a reference, and its last `training`
         self.given: Union[tuple[tuple[Any, ...], dict[str, Any]], None] = None  # the arguments of the latest call with gradients
-        self._caring: list[Any] = []
+        self._caring: list[Any] = []  # each of these layers, and what it is a child of
+        self._layers: list[Any] = []
+        self._parts: tuple[int, frozenset[int]] = (-1, frozenset())
+
+    def parts(self, optimized: int) -> frozenset[int]:
+        """The identities of its parameters. They are looked up again when optimizers have got more of them, and once in a while."""
+        network = self.network()
+        if network is None:
+            return frozenset()
+        if self._parts[0] != optimized or self.called % _LOOK_AGAIN == 1:
+            self._parts = (optimized, frozenset(map(id, network.parameters())))
+        return self._parts[1]
 
     def caring(self) -> list[torch.nn.Module]:
         """The layers whose mode matters."""
@@ -52,8 +64,9 @@ class Root:
             self._caring = [(weakref.ref(network), _nobody)] if cares(network) else []
             parents = network.modules()
             self._caring += [(weakref.ref(layer), weakref.ref(above)) for above in parents for layer in above.children() if cares(layer)]
+            self._layers = list({id(ref()): ref for ref, _ in self._caring}.values())
         self.called += 1
-        return list({id(layer): layer for layer in (ref() for ref, _ in self._caring) if layer is not None}.values())
+        return [layer for layer in [ref() for ref in self._layers] if layer is not None]
 
     def mode(self) -> str:
         flags = {bool(layer.training) for layer in self.caring()} | {flag for _, flag in self.functional.values()}
@@ -103,6 +116,7 @@ class Forwards:
         self._waiting: deque[Waiting] = deque(maxlen=_WAITING)
         self.stack: list[torch.nn.Module] = []
         self.silent = 0  # calls without gradients since the first step
+        self._switches = 0
 
     def install(self) -> None:
         probe, stack, forwards = self._probe, self.stack, self
@@ -168,6 +182,7 @@ class Forwards:
             result = original(module, mode)
             if probe.on and not own and isinstance(module, torch.nn.Module) and caller.f_code.co_name != "train":
                 self.root(module).switched = probe.chain()
+                self._switches += 1
             return result
 
         train.__wrapped__ = original  # type: ignore[attr-defined]
@@ -201,7 +216,8 @@ class Forwards:
             root.given = (args, kwargs)
             self._probe.ranks.called(module, chain, inputs)
             self._feeding(inputs)
-            self._watch_outputs(root, record, mode, outputs, inputs)
+            if mode != NONE or root.parts(self._probe.gradients.parameters):
+                self._watch_outputs(root, record, mode, outputs, inputs)
         elif not torch.is_grad_enabled():
             self._silent(root, record, mode, inputs, result)
         self._probe.wire.changed(record)
@@ -233,6 +249,11 @@ class Forwards:
         """Where the mode was switched last: for the network itself, or for one that it is a part of."""
         if root.switched:
             return root.switched
+        if root.above[0] != self._switches or root.called % _LOOK_AGAIN == 1:
+            root.above = (self._switches, self._switch_above(module))
+        return root.above[1]
+
+    def _switch_above(self, module: torch.nn.Module) -> Chain:
         for other in self._roots.values():
             network = other.network()
             if other.switched and network is not None and any(part is module for part in network.modules()):
@@ -266,15 +287,15 @@ class Forwards:
         for output in outputs[:4]:
             output.register_hook(arriving)  # type: ignore[no-untyped-call]
 
-    def trained(self, parameters: Container[int], backwards: Container[int]) -> None:
+    def trained(self, parameters: Iterable[int], backwards: Container[int]) -> None:
         """A step has used what these backwards brought to these parameters."""
         left: list[Waiting] = []
+        optimized = self._probe.gradients.parameters
         for waiting in self._waiting:
-            network = waiting.root.network()
-            first = None if network is None else next(network.parameters(), None)
-            if network is None or first is None:
+            parts = waiting.root.parts(optimized)
+            if not parts:
                 continue  # gone, or a loss: no step will train it
-            if waiting.backward not in backwards or not any(id(part) in parameters for part in network.parameters()):
+            if waiting.backward not in backwards or parts.isdisjoint(parameters):
                 left.append(waiting)
                 continue
             _, root, record, mode, slept, switched = waiting

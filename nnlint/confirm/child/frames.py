@@ -22,10 +22,12 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 class Frames:
     """Cached by code object and instruction, because every step asks for the same few places.
 
-    By identity: Python computes the hash of a code object anew each time. The caches keep the code objects alive.
+    By identity: Python computes the hash of a code object anew each time. The caches keep the code objects alive. Most frames belong to
+    torch, and their module says so: `f_code` and `id` are watched by the audit hook (`watch.py`), and an eighth of a microsecond each.
     """
 
     def __init__(self) -> None:
+        self._foreign: set[str] = set()  # files of modules that are not the user's
         self._mine: dict[int, tuple[str, CodeType]] = {}
         self._spots: dict[tuple[int, int], Spot] = {}
 
@@ -33,13 +35,17 @@ class Frames:
         """The user's frames of the call at hand, innermost first."""
         frame: Union[FrameType, None] = sys._getframe(1)
         spots: list[Spot] = []
-        known, where = self._mine, self._spots
+        foreign, known, where = self._foreign, self._mine, self._spots
         while frame is not None and len(spots) < most:
-            code = frame.f_code
-            key = id(code)
-            path = known[key][0] if key in known else self.mine(code)
-            if path:
-                spots.append(where.get((key, frame.f_lasti)) or self.spot(frame, path))
+            file = frame.f_globals.get("__file__")
+            if type(file) is not str or file not in foreign:
+                code = frame.f_code
+                key = id(code)
+                path = known[key][0] if key in known else self.mine(code)
+                if path:
+                    spots.append(where.get((key, frame.f_lasti)) or self.spot(frame, path))
+                elif type(file) is str and not _path(file):
+                    foreign.add(file)
             frame = frame.f_back
         return tuple(spots)
 

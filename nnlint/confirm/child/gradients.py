@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TESTS = 8  # gradients of one step that are looked at for being zero
 _SENTINELS = 2  # parameters of an optimizer that are followed from one backward to the next
+_FIRST = 64  # numbers of a gradient that are looked at before all of them
 _PLACES = 6
 _READERS = ("torch.", "nnlint.")  # that read gradients without a purpose of the script's own
 _USED = 512  # backwards that are remembered as used
@@ -35,11 +36,20 @@ Version = tuple[int, int]
 
 def version(grad: torch.Tensor) -> Version:
     """Changes with every write to the gradient, and when another takes its place."""
-    grad = getattr(grad, "_local_tensor", grad)  # of a DTensor: it is written to directly
+    if type(grad) is not torch.Tensor:
+        grad = getattr(grad, "_local_tensor", grad)  # of a DTensor: it is written to directly
     try:
         return grad.data_ptr(), grad._version
     except RuntimeError:  # sparse
         return id(grad), grad._version
+
+
+def alive(grad: torch.Tensor) -> bool:
+    """Whether a gradient is not zero throughout. Most often its first numbers tell."""
+    grad = grad.detach()
+    if type(grad) is torch.Tensor and grad.layout is torch.strided and grad.numel() > 4 * _FIRST and grad.is_contiguous():
+        return bool(grad.as_strided((_FIRST,), (1,)).count_nonzero()) or bool(grad.count_nonzero())
+    return bool(grad.count_nonzero())
 
 
 class Held:
@@ -101,6 +111,11 @@ class Gradients:
     @property
     def optimizers(self) -> int:
         return len(self._watches)
+
+    @property
+    def parameters(self) -> int:
+        """How many optimizers hold or have held."""
+        return len(self._parameters)
 
     def install(self) -> None:
         probe = self._probe
@@ -274,7 +289,7 @@ class Gradients:
         watch.tests += 1
         if watch.tests > _TESTS:
             return watch.alive
-        nonzero = bool(grad.detach().count_nonzero())
+        nonzero = alive(grad)
         watch.alive = watch.alive or nonzero
         return nonzero
 
@@ -338,8 +353,10 @@ class Gradients:
         rewritten = False
         for held in watch.held.values():
             parameter = held.parameter()
-            rewritten = rewritten or hasattr(parameter, _FLATTENED)
-            grad = None if parameter is None or held.produced else parameter.grad
+            if parameter is None:
+                continue
+            rewritten = rewritten or _FLATTENED in parameter.__dict__
+            grad = None if held.produced else parameter.grad
             if grad is None:
                 continue
             if held.used is None or held.used != version(grad):
@@ -357,7 +374,7 @@ class Gradients:
     def _empty(self, watch: Watch) -> bool:
         """Whether the step finds no gradient at all."""
         grads = [grad for grad in map(_grad, watch.held.values()) if grad is not None]
-        return not any(grad.is_sparse or bool(grad.detach().count_nonzero()) for grad in grads)
+        return not any(grad.is_sparse or alive(grad) for grad in grads)
 
     def _wasted(self, watch: Watch) -> Union[Chain, None]:
         """What threw away, since the last step, gradients of a backward that no optimizer has a use for."""

@@ -93,10 +93,12 @@ class Losses:
                 node = getattr(result, "grad_fn", None)
                 if node is not None or squashing:
                     layer = stack[-1] if stack and type(stack[-1]).__module__.startswith("torch.nn.modules") else None
-                    bias = _bias(name, args, kwargs) if kind == "linear" else None
+                    made = None if layer is None else probe.births.spot(layer)
                     # Where a linear layer was constructed tells enough; there are many of them.
-                    where = () if kind == "linear" and layer is not None else probe.frames.chain(_NEAR)
-                    mark = Mark(kind, where, None if layer is None else probe.births.spot(layer), bias)
+                    if kind == "linear":
+                        mark = Mark(kind, () if layer is not None else probe.frames.chain(_NEAR), made, _bias(name, args, kwargs))
+                    else:
+                        mark = Mark(kind, probe.frames.chain(_NEAR), made, None)
                     if node is not None:
                         node.metadata[_MARK] = mark
                     elif isinstance(result, torch.Tensor):
