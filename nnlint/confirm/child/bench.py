@@ -57,8 +57,9 @@ class Bench:
     def _all(self) -> None:
         built: dict[type, torch.nn.Module] = {}
         reasons: dict[type, str] = {}
-        live = {type(network): network for network in specimen.networks()}
-        for kind in _classes():
+        kinds = _classes()
+        live = {type(network): network for network in specimen.networks()} if kinds else {}
+        for kind in kinds:
             try:
                 built[kind] = live[kind] if kind in live else self._build(kind)
             except Unbuilt as reason:

@@ -216,6 +216,10 @@ class Files:
     # Reading
 
     def stat(self, path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
+        if type(path) is str and dir_fd is None:
+            known = self.overlay.quick(path)
+            if known is not None and not (follow_symlinks and modes.S_ISLNK(known.st_mode)):
+                return known
         if isinstance(path, int):
             return system.stat(path)
         try:

@@ -26,6 +26,7 @@ _TESTS = 8  # gradients of one step that are looked at for being zero
 _SENTINELS = 2  # parameters of an optimizer that are followed from one backward to the next
 _FIRST = 64  # numbers of a gradient that are looked at before all of them
 _PLACES = 6
+_AGAIN = 16  # steps after which the groups of an optimizer are looked through, whether or not they have grown
 _READERS = ("torch.", "nnlint.")  # that read gradients without a purpose of the script's own
 _USED = 512  # backwards that are remembered as used
 _FLATTENED = "_fsdp_flattened"  # the mark of the first FSDP, which takes gradients away and brings them back as it pleases
@@ -84,11 +85,23 @@ class Watch:
         self.sources: set[int] = set()  # the backwards that brought it gradients since its last step
         self.lost: dict[int, Chain] = {}  # those of which they were thrown away, and by what
         self.quiet: list[Held] = []
+        self.sizes: list[int] = []  # of its groups, when they were looked through
+        self.frozen: list[Any] = []  # parameters in them that need no gradients, or did not then
 
     def sentinels(self) -> Iterator[Held]:
         return islice(self.held.values(), _SENTINELS)
 
+    def grads(self) -> list[Grad]:
+        """What it holds, with the gradients as they are."""
+        found: list[Grad] = []
+        for held in self.held.values():
+            parameter = held.parameter()
+            if parameter is not None:
+                found.append((held, parameter, parameter.grad))
+        return found
 
+
+Grad = tuple[Held, torch.Tensor, Union[torch.Tensor, None]]
 Quiet = tuple[Watch, Held, Union[Version, None], bool]
 
 
@@ -211,12 +224,23 @@ class Gradients:
         return known
 
     def _hold(self, watch: Watch, optimizer: torch.optim.Optimizer) -> None:
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                self._parameters.setdefault(id(parameter), weakref.ref(parameter))
-                if id(parameter) not in watch.held and parameter.requires_grad and parameter.is_leaf:
-                    held = watch.held[id(parameter)] = Held(parameter)
+        groups = [group["params"] for group in optimizer.param_groups]
+        sizes = [len(group) for group in groups]
+        if sizes == watch.sizes and watch.steps % _AGAIN and not any([_trainable(known()) for known in watch.frozen]):
+            return
+        watch.sizes, watch.frozen = sizes, []
+        for group in groups:
+            for parameter in group:
+                key = id(parameter)
+                if key not in self._parameters:
+                    self._parameters[key] = weakref.ref(parameter)
+                if key in watch.held:
+                    continue
+                if _trainable(parameter):
+                    held = watch.held[key] = Held(parameter)
                     parameter.register_hook(self._hook(watch, held, len(watch.held) <= _SENTINELS))
+                else:
+                    watch.frozen.append(weakref.ref(parameter))
 
     def _hook(self, watch: Watch, held: Held, sentinel: bool) -> Any:
         """Runs before a new gradient is added to what is there."""
@@ -326,21 +350,22 @@ class Gradients:
     def _judge(self, watch: Watch, optimizer: torch.optim.Optimizer) -> None:
         """What the step is about to use."""
         record = self._record(watch, optimizer)
+        grads = watch.grads()
         record.steps += 1
-        record.unseen += self._unseen(watch)
-        if self._dirty(watch):
+        record.unseen += self._unseen(watch, grads)
+        if self._dirty(watch, grads):
             record.dirty += 1
             record.first_dirty = record.first_dirty or watch.steps
         elif watch.edited:
             record.edited += 1
-        produced = any(held.produced for held in watch.held.values())
-        if self._empty(watch):
-            if produced:
+        filled = _filled(grads)
+        if filled is None:
+            if any(held.produced for held, _, _ in grads):
                 record.wiped += 1
                 record.wiped_by = watch.wiped_by
-            elif all(_grad(held) is None for held in watch.held.values()):
+            elif all(grad is None for _, _, grad in grads):
                 record.bare += 1
-        wasted = self._wasted(watch)
+        wasted = self._wasted(watch, filled)
         if wasted is not None:
             record.partial += 1
             record.wiped_by = record.wiped_by or wasted
@@ -348,16 +373,12 @@ class Gradients:
         record.zeroings = tuple(watch.zeroings)[:_PLACES]
         self._probe.wire.changed(record)
 
-    def _unseen(self, watch: Watch) -> bool:
+    def _unseen(self, watch: Watch, grads: list[Grad]) -> bool:
         """Whether a gradient that a step had used was written to by something else than a backward: added to, or made anew in its place."""
         rewritten = False
-        for held in watch.held.values():
-            parameter = held.parameter()
-            if parameter is None:
-                continue
+        for held, parameter, grad in grads:
             rewritten = rewritten or _FLATTENED in parameter.__dict__
-            grad = None if held.produced else parameter.grad
-            if grad is None:
+            if held.produced or grad is None:
                 continue
             if held.used is None or held.used != version(grad):
                 rewritten = rewritten or (held.used is not None and held.used[0] == version(grad)[0])
@@ -366,29 +387,24 @@ class Gradients:
                     watch.quiet.append(held)
         return rewritten
 
-    def _dirty(self, watch: Watch) -> bool:
+    def _dirty(self, watch: Watch, grads: list[Grad]) -> bool:
         """Whether some gradient was added to one that a step had used."""
-        dirty = [(held, grad) for held in watch.held.values() if held.dirty for grad in [_grad(held)] if grad is not None]
+        dirty = [(held, grad) for held, _, grad in grads if held.dirty and grad is not None]
         return any(version(grad) == held.grown or self._nonzero(watch, grad) for held, grad in dirty)
 
-    def _empty(self, watch: Watch) -> bool:
-        """Whether the step finds no gradient at all."""
-        grads = [grad for grad in map(_grad, watch.held.values()) if grad is not None]
-        return not any(grad.is_sparse or alive(grad) for grad in grads)
-
-    def _wasted(self, watch: Watch) -> Union[Chain, None]:
+    def _wasted(self, watch: Watch, filled: Union[Held, None]) -> Union[Chain, None]:
         """What threw away, since the last step, gradients of a backward that no optimizer has a use for."""
         for held in watch.sentinels():
             grad = _grad(held)
-            if held.sources and (grad is None or not self._nonzero(watch, grad)):
+            if held.sources and held is not filled and (grad is None or not self._nonzero(watch, grad)):
                 self._lose(watch, held)
         if not watch.lost:
             return None
-        alive = {source for other in self._watches.values() for held in other.sentinels() for source in held.sources}
-        gone = [source for source in watch.lost if source not in alive]
+        kept = {source for other in self._watches.values() for held in other.sentinels() for source in held.sources}
+        gone = [source for source in watch.lost if source not in kept]
         self._players.update(id(self._used_up[source]) for source in gone if source in self._used_up)
         excused = {*self._used_up, *self._looked_at}
-        wasted = [chain for source, chain in watch.lost.items() if source not in alive and source not in excused]
+        wasted = [chain for source, chain in watch.lost.items() if source not in kept and source not in excused]
         for source in gone:
             del watch.lost[source]
         if wasted and not self._reading:
@@ -420,11 +436,12 @@ class Gradients:
                 self._used(watch)
             calls += 1
             result = closure()
-            if not dirty and self._dirty(watch):
+            grads = watch.grads()
+            if not dirty and self._dirty(watch, grads):
                 dirty = True
                 record.dirty += 1
                 record.first_dirty = record.first_dirty or watch.steps
-            if not wiped and any(held.produced for held in watch.held.values()) and self._empty(watch):
+            if not wiped and any(held.produced for held, _, _ in grads) and _filled(grads) is None:
                 wiped = True
                 record.wiped += 1
                 record.wiped_by = watch.wiped_by
@@ -448,11 +465,11 @@ class Gradients:
         watch.edited = False
 
     def _used(self, watch: Watch) -> None:
-        for held in watch.held.values():
-            grad = _grad(held)
+        for held, _, grad in watch.grads():
             held.used = None if grad is None else version(grad)
             held.dirty = held.produced = False
-            held.sources.clear()
+            if held.sources:
+                held.sources.clear()
         self._used_up.update(dict.fromkeys(watch.sources, watch))
         while len(self._used_up) > _USED:
             self._used_up.popitem(last=False)
@@ -463,3 +480,12 @@ class Gradients:
 def _grad(held: Held) -> Union[torch.Tensor, None]:
     parameter = held.parameter()
     return None if parameter is None else parameter.grad
+
+
+def _filled(grads: list[Grad]) -> Union[Held, None]:
+    """The first that has a gradient; without one, the step finds nothing at all."""
+    return next((held for held, _, grad in grads if grad is not None and (grad.is_sparse or alive(grad))), None)
+
+
+def _trainable(parameter: Union[torch.Tensor, None]) -> bool:
+    return parameter is not None and parameter.requires_grad and parameter.is_leaf
