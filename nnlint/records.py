@@ -297,6 +297,7 @@ class Match(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
 
 class Function(Node, frozen=True, array_like=True, tag=True, eq=False, gc=False):
     """`words` are all names and attribute names used in the body (nested functions included): a cheap first look at what it may do.
+    What is imported from torch under another name is in them by its own as well.
     `locals` are the names bound in this scope (parameters included), so that a name can be told from a global without running."""
 
     name: str

@@ -25,6 +25,12 @@ def test_a_class_alone_has_its_defaults() -> None:
     assert lines(HEAD, "NN501") == [CONV]
 
 
+def test_layers_may_go_by_other_names() -> None:
+    renamed = HEAD.replace("from torch import nn\n", "from torch import nn\nfrom torch.nn import BatchNorm2d as BN, Conv2d as Conv\n")
+    renamed = renamed.replace("nn.Conv2d", "Conv").replace("nn.BatchNorm2d", "BN")
+    assert lines(renamed, "NN501") == [CONV.replace("nn.Conv2d", "Conv")]
+
+
 def used(*units: str) -> str:
     made = ", ".join(f"Unit(width, {unit})" for unit in units)
     return f"""{HEAD}

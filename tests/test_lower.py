@@ -282,6 +282,13 @@ def test_words_are_the_names_used_in_the_body_and_nested_functions() -> None:
     assert module.words == {"functional", "d", "f", "q", "F", "relu", "p", "K", "t", "u"}
 
 
+def test_what_is_torchs_has_its_own_name_among_the_words() -> None:
+    module = lower("from torch.nn import Linear as L, ReLU as R\nfrom mine import train as fit\ndef f(p): return L(p, fit)\n")
+    found = module.body[-1]
+    assert isinstance(found, r.Function)
+    assert found.words == {"L", "Linear", "p", "fit"}
+
+
 def test_locals_are_the_names_bound_in_the_scope() -> None:
     text = (
         "def f(p, *args):\n"

@@ -36,6 +36,7 @@ def _function(low: Lowering, node: cst.FunctionDef) -> r.Function:
     if node.type_parameters is not None:
         low.bound.update(part.param.name.value for part in node.type_parameters.params)
     body = block(low, node.body)
+    low.words.update([own for alias, own in low.aliases.items() if alias in low.words])
     inner, locals_, yielding = frozenset(low.words), frozenset(low.bound - low.outside), low.yields
     words |= inner
     low.words, low.bound, low.outside, low.yields = words, bound, outside, yields
@@ -185,6 +186,8 @@ def _import_from(low: Lowering, node: cst.ImportFrom) -> r.ImportFrom:
         handler = low.table[cst.ImportAlias]
         names = tuple([handler(low, alias) for alias in node.names])
         low.bound.update(alias.asname or alias.name for alias in names)
+        if module.partition(".")[0] == "torch":
+            low.aliases.update((alias.asname, alias.name) for alias in names if alias.asname)
     return r.ImportFrom(at, module, len(node.relative), names)
 
 

@@ -28,13 +28,14 @@ _TABLE: dict[type, Handler] = both({**EXPRESSIONS, **PARTS, **STATEMENTS})
 class Lowering:
     """The state of one pass. `nodes` holds the node of each ordinal if `recorded`."""
 
-    __slots__ = ("at", "bound", "depth", "elifs", "kind", "nodes", "outside", "table", "words", "yields")
+    __slots__ = ("aliases", "at", "bound", "depth", "elifs", "kind", "nodes", "outside", "table", "words", "yields")
 
     def __init__(self, *, guarded: bool = False, recorded: bool = False) -> None:
         self.at = 0
         self.words: set[str] = set()
         self.bound: set[str] = set()  # names bound in the scope at hand
         self.outside: set[str] = set()  # its global and nonlocal names
+        self.aliases: dict[str, str] = {}  # what torch's own names are called in this file
         self.yields = False
         self.kind = "positional"  # of the parameters at hand
         self.depth = 0
