@@ -297,7 +297,7 @@ def test_a_crew_has_ended_when_it_is_left(monkeypatch: pytest.MonkeyPatch, troub
         if trouble:
             raise Trouble("something else")
     assert not multiprocessing.active_children()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see the workers")
