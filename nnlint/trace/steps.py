@@ -8,7 +8,22 @@ from typing import NamedTuple, Union
 
 from nnlint.findings import Site
 from nnlint.trace.machine import has_events
-from nnlint.trace.story import Arms, Backward, Block, Escape, Event, GradUse, Loop, Scope, Step, Story, Zero, once
+from nnlint.trace.story import (
+    SKIPPING,
+    Arms,
+    Backward,
+    Block,
+    Escape,
+    Event,
+    GradUse,
+    Loop,
+    Scope,
+    Step,
+    Story,
+    Zero,
+    exits,
+    once,
+)
 from nnlint.trace.training import held, overlap
 from nnlint.trace.typestate import Known, Walk
 from nnlint.trace.values import (
@@ -176,17 +191,24 @@ class Gradients:
 
 
 def _ways(block: Block, optimizer: Optimizer, way: tuple[Arms, ...] = ()) -> Iterator[tuple[Arms, ...]]:
-    """For each step of the optimizer, the branches that it stands in (inside the innermost loop)."""
+    """For each step of the optimizer, the branches that it stands in, or behind an early exit of (inside the innermost loop)."""
     for item in block.items:
         if isinstance(item, Step) and item.optimizer is optimizer:
             yield way
         elif isinstance(item, Arms):
             for _, arm in item.arms:
                 yield from _ways(arm, optimizer, (*way, item))
+            if _skips(item):
+                way = (*way, item)
         elif isinstance(item, Loop):
             yield from _ways(item.body, optimizer, ())
         elif isinstance(item, Scope):
             yield from _ways(item.body, optimizer, way)
+
+
+def _skips(arms: Arms) -> bool:
+    """Whether some arm passes over what comes behind the branch."""
+    return any(exits(arm, SKIPPING) for _, arm in arms.arms)
 
 
 def _rare_zeros(story: Story, block: Block, rare: bool = False, start: float = math.inf) -> Iterator[Zero]:
@@ -201,6 +223,7 @@ def _rare_zeros(story: Story, block: Block, rare: bool = False, start: float = m
                 fresh = any(story.ages.get(key, 0) >= start and key not in story.firsts for key, _ in facts)
                 given_up = fresh and not any(isinstance(event, Backward) for event in story.events(arm))
                 yield from _rare_zeros(story, arm, rare or counted or given_up, start)
+            rare = rare or (_skips(item) and _counted(story, (item,)))
         elif isinstance(item, Loop):
             yield from _rare_zeros(story, item.body, rare and item.once, start if item.once else item.start)
         elif isinstance(item, Scope):

@@ -190,6 +190,8 @@ class Normalised(Event):
 IN_LOOP = frozenset({"break", "continue"})
 IN_SCOPE = frozenset({"break", "continue", "return"})
 EXITS = IN_SCOPE | {"raise"}
+SKIPPING = frozenset({"continue", "return"})
+"""Exits that pass over what is left of a round or of a call, and go on."""
 
 
 class Exit(Event):

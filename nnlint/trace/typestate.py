@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from nnlint.trace.story import EXITS, Arms, Block, Event, Exit, Held, Item, Loop, Mode, ModeRead, Release, Scope, Story, exits
+from nnlint.trace.story import EXITS, SKIPPING, Arms, Block, Event, Exit, Held, Item, Loop, Mode, ModeRead, Release, Scope, Story, exits
 from nnlint.trace.values import Facts
 
 S = TypeVar("S", bound=Hashable)
@@ -170,6 +170,7 @@ class Walk(Generic[S]):
         self.automaton = automaton
         self.bits = Bits()
         self.kept: dict[int, list[Item]] = {}
+        self.wider: dict[int, Arms] = {}
         self._sift(story.root)
         questions = Questions(story)
         self._question(story.root, questions)
@@ -246,7 +247,8 @@ class Walk(Generic[S]):
 
     def _block(self, block: Block, paths: set[Path[S]]) -> tuple[set[Path[S]], Exits[S]]:
         out: Exits[S] = {}
-        for item in self.kept[id(block)]:
+        kept = self.kept[id(block)]
+        for item in kept:
             if not paths:
                 break
             if isinstance(item, Exit):
@@ -257,7 +259,7 @@ class Walk(Generic[S]):
             elif isinstance(item, Event):
                 paths = {self._on(item, path) for path in paths}
             elif isinstance(item, Arms):
-                paths = self._arms(item, paths, out)
+                paths = self._arms(item, paths, out, kept)
             elif isinstance(item, Loop):
                 paths = self._loop(item, paths, out)
             elif isinstance(item, Held):
@@ -281,7 +283,7 @@ class Walk(Generic[S]):
             known = known & ~self.bits.of(key, not decided) | self.bits.of(key, decided)
         return after, known
 
-    def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S]) -> set[Path[S]]:
+    def _arms(self, item: Arms, paths: set[Path[S]], left: Exits[S], around: list[Item]) -> set[Path[S]]:
         out: set[Path[S]] = set()
         ways = self.ways.get(id(item))
         if ways is None:
@@ -292,9 +294,26 @@ class Walk(Generic[S]):
                 inside = {path for path in inside if not any([whole.contradicted(path[1]) for whole in compounds])}
             falls, inner = self._block(arm, inside)
             for kind, ended in inner.items():
+                if kind in SKIPPING:
+                    wider = self._wider(item, arm, around)
+                    ended = {(self.automaton.passed(wider, arm, state), known) for state, known in ended}
                 left.setdefault(kind, set()).update(ended)
             out |= {(self.automaton.passed(item, arm, state), known) for state, known in falls}
         return out
+
+    def _wider(self, item: Arms, taken: Block, around: list[Item]) -> Arms:
+        """A branch that one arm leaves early, as if what comes behind it stood in the other arms."""
+        wider = self.wider.get(id(taken))
+        if wider is None:
+            wider = self.wider[id(taken)] = Arms(item.site)
+            rest = around[around.index(item) + 1 :]
+            for facts, arm in item.arms:
+                block = taken
+                if arm is not taken:
+                    block = Block()
+                    block.items = [*arm.items, *rest]
+                wider.arms.append((facts, block))
+        return wider
 
     def _ways(self, item: Arms) -> list[_Way]:
         """The arms that can be taken at all."""
